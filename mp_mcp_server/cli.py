@@ -1,0 +1,132 @@
+"""`mp-mcp-server`: parse, claim the port, build, serve."""
+
+import argparse
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mp_mcp_server.address import AddressError, listen
+
+_DESCRIPTION = "Mixpanel for MCP clients: live queries, raw events into a local store, SQL over it."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server.
+
+    Args:
+        argv: arguments without the program's name; those of the process when left out
+
+    Returns:
+        The exit status: 0 served and ended, 1 could not start (one line on stderr says code, cause and fix).
+        Wrong options end the process with 2.
+    """
+    options = _parser().parse_args(argv)
+    _log_to_stderr()
+    if options.account is not None and (refusal := _account_refusal(options.account)):
+        return _refuse(*refusal)
+    if options.transport == "stdio":
+        return _serve_stdio(options)
+    try:
+        listener = listen(options.host, options.port)
+    except AddressError as error:
+        return _refuse(error.code, error.cause, error.fix)
+    return _serve_http(options, listener)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mp-mcp-server", description=_DESCRIPTION)
+    parser.add_argument(
+        "--transport",
+        choices=("stdio", "http", "sse"),
+        default="stdio",
+        help="stdio for a client that starts the server itself; http is streamable HTTP at /mcp; sse at /sse for "
+        "older clients (default: %(default)s)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address for http and sse (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8200, help="port for http and sse; 0: any (default: %(default)s)")
+    parser.add_argument(
+        "--account", metavar="NAME", help="a configured account (default: environment, then default one)"
+    )
+    parser.add_argument(
+        "--db", metavar="PATH", type=Path, help="file of the local store (default: one for each project)"
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import mixpanel_data
+
+        sys.stdout.write(f"mp-mcp-server version {mixpanel_data.__version__}\n")
+        parser.exit()
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 0 to 65535")
+    return int(text)
+
+
+def _account_refusal(name: str) -> tuple[str, str, str] | None:
+    """Code, cause and fix if the account cannot be used; whether Mixpanel accepts it is asked by the first call."""
+    from mixpanel_data import ConfigError
+    from mixpanel_data.credentials import resolve
+
+    try:
+        resolve(name)
+    except ConfigError as error:
+        return error.code, error.message, error.fix or "name a configured account, or set the four MP_ variables"
+    return None
+
+
+def _serve_http(options: argparse.Namespace, listener: socket.socket) -> int:
+    with contextlib.closing(listener):
+        from mp_mcp_server.server import Settings, application, build
+        from mp_mcp_server.serving import serve
+
+        _calm_fastmcp()
+        host, port = listener.getsockname()[:2]
+        path = "sse" if options.transport == "sse" else "mcp"
+        app = application(build(Settings(account=options.account, db=options.db)), options.transport)
+        logging.getLogger(__name__).info(
+            "listening on http://%s:%s/%s", f"[{host}]" if ":" in host else host, port, path
+        )
+        serve(app, listener)
+    return 0
+
+
+def _serve_stdio(options: argparse.Namespace) -> int:
+    from mp_mcp_server.server import Settings, build
+
+    _calm_fastmcp()
+    build(Settings(account=options.account, db=options.db)).run(transport="stdio", show_banner=False)
+    return 0
+
+
+def _log_to_stderr() -> None:
+    """One plain format for everybody's log; stdout belongs to the protocol."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for talkative in ("httpx", "mcp"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+
+
+def _calm_fastmcp() -> None:
+    """Take away the handlers that fastmcp gives itself on import, so that a line is logged once and in our format."""
+    logger = logging.getLogger("fastmcp")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.propagate = True
+    logger.setLevel(logging.WARNING)
+
+
+def _refuse(code: str, cause: str, fix: str) -> int:
+    print(f"mp-mcp-server: {code}: {cause}; fix: {fix}", file=sys.stderr)  # noqa: T201 - the rim for people
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

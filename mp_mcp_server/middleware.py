@@ -1,0 +1,40 @@
+"""What surrounds every call: here, that each failure leaves as one well-formed answer."""
+
+import pydantic
+from fastmcp.exceptions import NotFoundError, ValidationError
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import ToolResult
+from mcp_types import CallToolRequestParams
+
+from mp_mcp_server.catalogue import TOOLS
+from mp_mcp_server.errors import Failure, ToolCallError, explain_arguments, unknown_tool
+
+
+class AnswerFailures(Middleware):
+    """Answer a failed call with isError, the contract's text and structured content; outermost."""
+
+    def __init__(self) -> None:
+        self._specs = {spec.name: spec for spec in TOOLS}
+
+    async def on_call_tool(
+        self,
+        context: MiddlewareContext[CallToolRequestParams],
+        call_next: CallNext[CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        """Pass the call on; a failure comes back as a result, other errors of fastmcp as they are."""
+        name = context.message.name
+        try:
+            return await call_next(context)
+        except ToolCallError as error:
+            failure = error.failure
+        except NotFoundError:
+            failure = unknown_tool(name)
+        except ValidationError as error:
+            if name not in self._specs or not isinstance(error.__cause__, pydantic.ValidationError):
+                raise
+            failure = explain_arguments(error.__cause__, self._specs[name])
+        return _answer(failure)
+
+
+def _answer(failure: Failure) -> ToolResult:
+    return ToolResult(content=failure.text(), structured_content=failure.structured(), is_error=True)
