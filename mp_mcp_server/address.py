@@ -27,8 +27,9 @@ def listen(host: str, port: int) -> socket.socket:
         AddressError: the address is not to be had.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # with the protocol named: asyncio sends small answers at once only on sockets that say they are TCP
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise AddressError(host, port, error.strerror or str(error)) from error
     try:
