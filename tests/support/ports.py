@@ -7,7 +7,7 @@ _CHOICE = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A free port below those that the kernel hands out by itself, so that no client's connection takes it meanwhile."""
+    """A free port below those that the kernel hands out itself, so that no client takes it meanwhile."""
     while True:
         port = _CHOICE.randrange(15_000, 32_000)
         with socket.socket() as probe:

@@ -1,0 +1,124 @@
+"""What commands print: for a program one JSON value, for a person a few lines."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.stack.state import as_json
+
+LAST_LINES = "its last lines:"
+
+
+def write(text: str) -> None:
+    """One text on standard output, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def show(value: Any, text: str, *, json: bool) -> None:
+    """The value for a program, or the text for a person."""
+    write(as_json(value) if json else text)
+
+
+def show_error(error: HarnessError, *, json: bool) -> None:
+    """The error's envelope on standard error, as JSON or readable."""
+    if json:
+        text = as_json(error.to_dict())
+    else:
+        log = "".join(f"\n    {line}" for line in error.log)
+        text = f"error: {error.cause} [{error.code}]\n  fix: {error.fix}" + (f"\n  {LAST_LINES}{log}" if log else "")
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def up_text(result: Mapping[str, Any]) -> str:
+    """Where everything is after `up`, and what to do next."""
+    lines = []
+    for service in result["services"]:
+        deed = "already up" if service["deed"] == "keep" else f"ready in {service['ready_s']:.2f} s"
+        lines.append(f"{service['name']:<10}{service['url']:<34}{deed}, pid {service['pid']}")
+    about = result["facts"].get("emulator")
+    if about:
+        project = about["project"]
+        lines.append(
+            f"{'project':<10}{project['id']} {project['name']}, {project['timezone']}, region {project['region']}"
+        )
+        lines.append(f"{'data':<10}{about['first_day']} to {about['last_day']}, {about['event_count']:,} events")
+        if about.get("now"):
+            lines.append(f"{'clock':<10}stands at {about['now']}")
+    lines.append(f"{'state':<10}{result['state_dir']}")
+    lines.append("")
+    if any(service["name"] == "mcp" for service in result["services"]):
+        lines.append("try        harness call list_events")
+    lines.append("then       harness verify · harness status · harness logs -f · harness down")
+    return "\n".join(lines)
+
+
+def status_text(result: Mapping[str, Any]) -> str:
+    """One line a service."""
+    lines = []
+    for service in result["services"]:
+        line = f"{service['name']:<10}{service['state']:<10}"
+        if service["state"] == "died":
+            line += f"{service['how']} (pid was {service['pid']}, port {service['port']})"
+        elif service["pid"] is not None:
+            since = datetime.fromisoformat(service["since"])
+            line += (
+                f"pid {service['pid']}, port {service['port']}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+                f" ({duration(service['uptime_s'])}), {service['url']}"
+            )
+        lines.append(line.rstrip())
+    if result["strays"]:
+        pids = ", ".join(str(pid) for pid in result["strays"])
+        lines.append(f"{'unknown':<10}pid {pids}: of this stack by their environment; harness up or down ends them")
+    if any(service["state"] == "died" for service in result["services"]):
+        lines.append("bring back what died: harness up; see why: harness logs")
+    elif all(service["state"] == "stopped" for service in result["services"]) and not result["strays"]:
+        lines.append("nothing is running; start it: harness up")
+    return "\n".join(lines)
+
+
+def down_text(result: Mapping[str, Any]) -> str:
+    """What was taken down."""
+    ended = ", ".join(result["ended"]) or "nothing that was written down"
+    strays = f", and {result['strays']} process(es) left behind by an earlier run" if result["strays"] else ""
+    ports = f"; free again: port {', '.join(str(port) for port in result['ports'])}" if result["ports"] else ""
+    return f"ended {ended}{strays}{ports}"
+
+
+def verify_text(result: Mapping[str, Any]) -> str:
+    """The ladder, rung by rung."""
+    lines = []
+    for service in result["services"]:
+        lines.append(f"{service['name']} on port {service['port']}")
+        for rung in service["rungs"]:
+            broken = rung["broken"]
+            mark, said = ("✗", broken["cause"]) if broken else ("✓", rung["found"])
+            lines.append(f"  {mark} {rung['name']:<12}{rung['ms']:>8.1f} ms  {said}")
+            if broken:
+                lines.append(f"      fix: {broken['fix']}")
+    if result["runbook"]:
+        runbook = result["runbook"]
+        mark = "✓" if runbook["alive"] else "✗"
+        status = runbook["status"] or "no answer"
+        lines.append(f"  {mark} {'curl':<12}{runbook['ms']:>8.1f} ms  {status}: {runbook['meaning']}")
+    return "\n".join(lines)
+
+
+def log_text(service: str, line: str, services: Sequence[str]) -> str:
+    """A line of a log, with its service's name where several are shown."""
+    return line if len(services) == 1 else f"{service:<10}| {line}"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `5 min`, `3 h 20 min`, `2 d 4 h`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,0 +1,322 @@
+"""harness.toml, the environment and the command line, read once into one frozen value.
+
+What is said later wins: default, harness.toml, environment, option.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pydantic
+
+from harness.errors import Exit, HarnessError, nearest
+
+DISTRIBUTION = "mixpanel-data"
+FILE = "harness.toml"
+PREFIX = "HARNESS_"
+DATA_SET = (
+    "emulator.seed",
+    "emulator.users",
+    "emulator.days",
+    "emulator.last_day",
+    "emulator.timezone",
+    "emulator.stories",
+)
+
+
+class _Table(pydantic.BaseModel):
+    """A table of harness.toml."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class StackTable(_Table):
+    """The stack as a whole."""
+
+    target: Literal["emulator", "live"] = pydantic.Field(
+        default="emulator", description="what stands behind the server: the local `emulator`, or `live` Mixpanel"
+    )
+    deadline_s: float | None = pydantic.Field(
+        default=None, gt=0, description="seconds that `up` may take as a whole; each service's own deadline when unset"
+    )
+    grace_s: float = pydantic.Field(
+        default=5.0, ge=0, description="seconds between SIGTERM and SIGKILL when a service is taken down"
+    )
+
+
+class EmulatorTable(_Table):
+    """The emulator and its data set."""
+
+    port: int = pydantic.Field(default=8201, ge=1, le=65535, description="the emulator's port")
+    seed: int = pydantic.Field(default=1, ge=0, description="the data set's seed")
+    users: int = pydantic.Field(default=10_000, ge=1, description="users in the data set")
+    days: int = pydantic.Field(default=120, ge=1, description="days in the data set")
+    last_day: date | None = pydantic.Field(
+        default=None, description="the last full day of the data set; yesterday when unset"
+    )
+    timezone: str | None = pydantic.Field(default=None, description="the project's time zone; UTC when unset")
+    stories: bool = pydantic.Field(default=True, description="whether the data set tells its planted stories")
+    data: Path | None = pydantic.Field(
+        default=None, description="a raw Mixpanel export (JSONL or .gz) in place of the data set"
+    )
+    now: str | None = pydantic.Field(
+        default=None, description="the instant at which the clock stands, ISO 8601; the wall clock rules when unset"
+    )
+    cache_dir: Path | None = pydantic.Field(
+        default=None, description="where built data sets are kept; the user's cache directory when unset"
+    )
+
+    @pydantic.field_validator("now")
+    @classmethod
+    def _is_an_instant(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                datetime.fromisoformat(value)
+            except ValueError:
+                raise ValueError("should be an ISO 8601 instant or day such as 2025-06-30T12:00:00Z") from None
+        return value
+
+
+class McpTable(_Table):
+    """The MCP server."""
+
+    port: int = pydantic.Field(default=8200, ge=1, le=65535, description="the MCP server's port")
+
+
+class Values(_Table):
+    """All settings, one table for each subject."""
+
+    stack: StackTable = StackTable()
+    emulator: EmulatorTable = EmulatorTable()
+    mcp: McpTable = McpTable()
+
+    @pydantic.model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.emulator.port == self.mcp.port:
+            raise ValueError(f"emulator.port and mcp.port should differ, both are {self.mcp.port}")
+        return self
+
+
+VARIABLES: tuple[tuple[str, str], ...] = (
+    ("MP_USERNAME, MP_SECRET, MP_PROJECT_ID, MP_REGION", "the service account for `--target live`; all or none"),
+    ("HARNESS_STATE_DIR", "where the stack keeps its state; `.harness/` at the checkout's root when unset"),
+)
+"""What is read from the environment beside the settings: variable, meaning."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a command goes by.
+
+    explicit: the dotted names that somebody set, with where: harness.toml, a variable or an option
+    environment: the caller's, as it was at the start; kept out of every repr, since it may hold secrets
+    root: the checkout's root, or None outside of one
+    """
+
+    values: Values
+    explicit: Mapping[str, str]
+    state_dir: Path
+    root: Path | None
+    environment: Mapping[str, str] = field(repr=False)
+
+    def launch(self) -> dict[str, Any]:
+        """What a running stack was started with, as JSON values by dotted name: all that another `up` may differ in."""
+        target = self.values.stack.target
+        launch: dict[str, Any] = {"stack.target": target, "mcp.port": self.values.mcp.port}
+        if target == "live":
+            return launch | {name: self.environment.get(name) for name in ("MP_USERNAME", "MP_PROJECT_ID", "MP_REGION")}
+        emulator = self.values.emulator.model_dump(mode="json", exclude={"cache_dir", "data"})
+        launch |= {f"emulator.{name}": value for name, value in emulator.items()}
+        return launch | {"emulator.data": self._data_version()}
+
+    def relaunch(self, launch: Mapping[str, Any]) -> "Settings":
+        """These settings with a running stack's own in place of whatever nobody set now."""
+        values: dict[str, dict[str, Any]] = {}
+        for name, value in launch.items():
+            table, _, key = name.partition(".")
+            if key:
+                values.setdefault(table, {})[key] = value["path"] if name == "emulator.data" and value else value
+        for table, keys in self.values.model_dump(mode="json").items():
+            for key, value in keys.items():
+                if f"{table}.{key}" in self.explicit or f"{table}.{key}" not in launch:
+                    values.setdefault(table, {})[key] = value
+        return Settings(
+            Values.model_validate(values), self.explicit, self.state_dir, self.root, environment=self.environment
+        )
+
+    def differences(self, launch: Mapping[str, Any]) -> list[str]:
+        """What was set now and differs from a stack's launch, one sentence each; to be asked of `relaunch`'s result."""
+        wanted = self.launch()
+        if wanted["stack.target"] != launch["stack.target"]:
+            return [f"stack.target: {launch['stack.target']} runs, {wanted['stack.target']} is asked for"]
+        found = []
+        for name, value in wanted.items():
+            said = name in self.explicit or (name.startswith("MP_") and value is not None)
+            if said and value != launch.get(name):
+                running, asked = _shown(launch.get(name)), _shown(value)
+                same = "the file has changed since" if running == asked else f"{running} runs, {asked} is asked for"
+                found.append(f"{name}: {same}")
+        return found
+
+    def _data_version(self) -> dict[str, Any] | None:
+        path = self.values.emulator.data
+        if path is None:
+            return None
+        try:
+            found = path.stat()
+        except OSError:
+            return {"path": str(path), "bytes": None, "changed_ns": None}
+        return {"path": str(path), "bytes": found.st_size, "changed_ns": found.st_mtime_ns}
+
+
+def load(
+    options: Mapping[str, Any] | None = None,
+    *,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read all settings.
+
+    Args:
+        options: what the command line said, by dotted name; None values were not said
+        directory: where to look from, the current directory when None
+        environment: the process's own when None
+
+    Raises:
+        HarnessError: BAD_SETTINGS (exit 2) naming the wrong value, where it stands, and what would be right
+    """
+    environment = dict(os.environ) if environment is None else environment
+    directory = (directory or Path.cwd()).resolve()
+    root = checkout_root(directory)
+    said: dict[str, tuple[Any, str]] = {}
+    if root is not None and (root / FILE).is_file():
+        said |= _from_file(root / FILE)
+    said |= _from_environment(environment)
+    for name, value in (options or {}).items():
+        if value is not None:
+            said[name] = (value, f"--{name.partition('.')[2].replace('_', '-')}")
+    explicit = {name: source for name, (_, source) in said.items()}
+    _data_or_data_set(explicit)
+    tables: dict[str, dict[str, Any]] = {}
+    for name, (value, source) in said.items():
+        table, _, key = name.partition(".")
+        base = root if root and source.endswith(FILE) else directory
+        is_path = key in ("data", "cache_dir") and isinstance(value, str | Path)
+        tables.setdefault(table, {})[key] = (base / Path(value).expanduser()).resolve() if is_path else value
+    try:
+        values = Values.model_validate(tables)
+    except pydantic.ValidationError as error:
+        raise _refusal(error, explicit) from None
+    return Settings(values, explicit, state_dir(root, environment, directory), root, environment=environment)
+
+
+def state_dir(root: Path | None, environment: Mapping[str, str], directory: Path) -> Path:
+    """Where the stack keeps its state: HARNESS_STATE_DIR, the checkout's `.harness`, or the user's state directory."""
+    if named := environment.get("HARNESS_STATE_DIR"):
+        # The last part is not resolved, so that a symbolic link is seen and refused.
+        path = directory / Path(named).expanduser()
+        return path.parent.resolve() / path.name
+    if root is not None:
+        return root / ".harness"
+    import platformdirs
+
+    return platformdirs.user_state_path("mixpanel-harness")
+
+
+def checkout_root(directory: Path) -> Path | None:
+    """The nearest parent with a harness.toml or with this project's own pyproject.toml."""
+    for parent in (directory, *directory.parents):
+        if (parent / FILE).is_file():
+            return parent
+        if (parent / "pyproject.toml").is_file():
+            try:
+                project = tomllib.loads((parent / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+            except (OSError, ValueError):
+                continue
+            if isinstance(project, dict) and project.get("name") == DISTRIBUTION:
+                return parent
+    return None
+
+
+def keys() -> dict[str, str]:
+    """Every setting by its dotted name, with what it means."""
+    return {
+        f"{table}.{key}": found.description or ""
+        for table, model in (("stack", StackTable), ("emulator", EmulatorTable), ("mcp", McpTable))
+        for key, found in model.model_fields.items()
+    }
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.replace(".", "_").upper()
+
+
+def _from_file(path: Path) -> dict[str, tuple[Any, str]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _bad(f"{path} cannot be read: {error}", "mend the file; every key in it is optional") from None
+    found: dict[str, tuple[Any, str]] = {}
+    for table, entries in content.items():
+        if not isinstance(entries, dict):
+            raise _bad(f"{path}: {table} stands outside of a table", nearest(table, _table_names()))
+        if table not in _table_names():
+            raise _bad(f"{path}: there is no table [{table}]", nearest(table, _table_names()))
+        for key, value in entries.items():
+            if f"{table}.{key}" not in keys():
+                known = [name.partition(".")[2] for name in keys() if name.startswith(f"{table}.")]
+                raise _bad(f"{path}: [{table}] has no key {key}", nearest(key, known))
+            found[f"{table}.{key}"] = (value, str(path))
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    names = {variable(name): name for name in keys()}
+    tables = tuple(f"{PREFIX}{table.upper()}_" for table in _table_names())
+    found: dict[str, tuple[Any, str]] = {}
+    for entry, value in environment.items():
+        if entry in names:
+            found[names[entry]] = (value, entry)
+        elif entry.startswith(tables):
+            raise _bad(f"there is no setting for the variable {entry}", nearest(entry, list(names)))
+    return found
+
+
+def _table_names() -> list[str]:
+    return list(Values.model_fields)
+
+
+def _data_or_data_set(explicit: Mapping[str, str]) -> None:
+    # Only what stands on one command line contradicts itself; a file's value may be overruled by an option.
+    if explicit.get("emulator.data", "").startswith("--"):
+        for name in DATA_SET:
+            if explicit.get(name, "").startswith("--"):
+                raise _bad(f"--data brings its own events, so {explicit[name]} means nothing", f"drop {explicit[name]}")
+
+
+def _refusal(error: pydantic.ValidationError, explicit: Mapping[str, str]) -> HarnessError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return _bad(message, "set another port in harness.toml, HARNESS_MCP_PORT or HARNESS_EMULATOR_PORT")
+    source = explicit.get(name, name)
+    return _bad(
+        f"{name} cannot be {first['input']!r} (from {source})",
+        f"{message[0].lower()}{message[1:]}: {keys().get(name, name)}",
+    )
+
+
+def _bad(cause: str, fix: str) -> HarnessError:
+    return HarnessError("BAD_SETTINGS", cause, fix=fix, exit_code=Exit.USAGE)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return str(value["path"]) if isinstance(value, dict) else str(value)

@@ -1,0 +1,185 @@
+"""ROWS: each time or ratio that somebody promised, and how it is measured. Medians where once would be luck."""
+
+import gzip
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from fixtures.dataset import Arguments, build, write_export
+from tests.support.emulator import running_emulator
+from tests.support.repository import ROOT
+from tests.support.stack import Stack, taken_down
+
+FETCH = """
+import sys
+from mixpanel_data import Workspace
+with Workspace(path=sys.argv[1]) as ws:
+    print(ws.fetch_events(from_date=sys.argv[2], to_date=sys.argv[3], progress=False).rows)
+"""
+LIMIT = """
+create table events as
+select * exclude (processed) from (
+    select
+        event as event_name,
+        make_timestamp(cast(properties->>'time' as bigint) * 1000000) as event_time,
+        properties->>'distinct_id' as distinct_id,
+        properties->>'$."$insert_id"' as insert_id,
+        cast(properties->>'mp_processing_time_ms' as bigint) as processed,
+        properties
+    from read_json($1, format = 'newline_delimited', columns = {event: 'VARCHAR', properties: 'JSON'})
+)
+qualify row_number() over (partition by event_name, event_time, distinct_id, insert_id order by processed desc) = 1
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure.
+
+    wanted: what was promised of it, in words; None where it is only of interest
+    good: whether a figure keeps the promise
+    """
+
+    name: str
+    unit: str
+    measure: Callable[[Path], float]
+    wanted: str | None = None
+    good: Callable[[float], bool] = lambda _: True
+
+
+def _default_data_set() -> Arguments:
+    return Arguments(last_day=datetime.now(UTC).date() - timedelta(days=1))
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def data_set_build(scratch: Path) -> float:
+    return _seconds(lambda: build(_default_data_set(), scratch / "built"))
+
+
+def data_set_export(scratch: Path) -> float:
+    database = build(_default_data_set(), scratch / "cache")
+    return _seconds(lambda: write_export(database, scratch / "events.jsonl"))
+
+
+def emulator_start(scratch: Path) -> float:
+    build(_default_data_set(), scratch / "cache")
+
+    def once() -> float:
+        start = time.perf_counter()
+        with running_emulator(scratch / "emulator.log", cache_dir=scratch / "cache"):
+            return time.perf_counter() - start
+
+    return statistics.median(once() for _ in range(5))
+
+
+def up(scratch: Path) -> float:
+    """`harness up` with the packages installed and the data set cached."""
+    build(_default_data_set(), scratch / "cache")
+
+    def once(n: int) -> float:
+        (scratch / f"up-{n}").mkdir()
+        with taken_down(Stack(scratch / f"up-{n}", scratch / "cache")) as stack:
+            return _seconds(lambda: stack.good("up"))
+
+    return statistics.median(once(n) for n in range(3))
+
+
+def second_make_up(scratch: Path) -> float:
+    """`make up` when all is running, make included."""
+    (scratch / "twice").mkdir()
+    with taken_down(Stack(scratch / "twice", scratch / "cache")) as stack:
+        environment = {**stack.environment, "HOME": os.environ.get("HOME", "/")}
+        command = ["make", "--silent", "--directory", str(ROOT), "up"]
+
+        def once() -> None:
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+        once()
+        return statistics.median(_seconds(once) for _ in range(5))
+
+
+def clone_to_healthy_stack(scratch: Path) -> float:
+    """`git clone` and `make up` with an empty package cache, to the prompt that comes back over a healthy stack."""
+    (scratch / "fresh").mkdir()
+    with taken_down(
+        Stack(scratch / "fresh", scratch / "empty-cache", program=(str(scratch / "clone/.venv/bin/harness"),))
+    ) as stack:
+        environment = {**stack.environment, "PIP_NO_CACHE_DIR": "1", "npm_config_cache": str(scratch / "npm")}
+
+        def first_run() -> None:
+            subprocess.run(["git", "clone", "--quiet", str(ROOT), str(scratch / "clone")], check=True)
+            subprocess.run(
+                ["make", "--silent", "--directory", str(scratch / "clone"), "up"],
+                env=environment, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        return _seconds(first_run)
+
+
+def fetch_share_of_limit(scratch: Path) -> float:
+    """`fetch_events` over HTTP from a running emulator, as a share of DuckDB's own rate from a gzip file."""
+    arguments = _default_data_set()
+    local = scratch / "events.jsonl.gz"
+    first = arguments.last_day - timedelta(days=99)
+    write_export(build(arguments, scratch / "cache"), local, from_day=first, to_day=arguments.last_day)
+    limit = statistics.median(_seconds(lambda: _duckdb_alone(local)) for _ in range(3))
+    with gzip.open(local) as lines:
+        events = sum(1 for _ in lines)
+    with running_emulator(scratch / "fetch.log", cache_dir=scratch / "cache") as emulator:
+        environment = {**os.environ, **emulator.environment, "MP_RATE_LIMITS": "off"}
+
+        def once() -> None:
+            target = scratch / "fetched.db"
+            command = [sys.executable, "-c", FETCH, str(target), first.isoformat(), arguments.last_day.isoformat()]
+            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+            assert int(done.stdout) == events
+            target.unlink()
+
+        fetched = statistics.median(_seconds(once) for _ in range(3))
+    return limit / fetched
+
+
+def _duckdb_alone(local: Path) -> None:
+    """The least that has to be done: the same deduplicated table from the same bytes, in a process of its own."""
+    target = local.with_name("limit.db")
+    program = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2], [sys.argv[3]])"
+    subprocess.run([sys.executable, "-c", program, str(target), LIMIT, str(local)], check=True)
+    target.unlink()
+
+
+ROWS: tuple[Row, ...] = (
+    Row("data set: built, default size", "s", data_set_build, "seconds, not minutes (< 10 s)", lambda s: s < 10),
+    Row("data set: written out as raw export", "s", data_set_export, "seconds, not minutes (< 10 s)", lambda s: s < 10),
+    Row("emulator: start to first answer, data set cached", "s", emulator_start, "< 2 s", lambda s: s < 2),
+    Row("harness up: data set cached", "s", up),
+    Row("make up: all is running", "s", second_make_up, "< 1 s", lambda s: s < 1),
+    Row("fetch_events over HTTP: share of DuckDB's own rate", "×", fetch_share_of_limit),
+    Row(
+        "git clone + make up: to a healthy stack, nothing cached",
+        "s",
+        clone_to_healthy_stack,
+        "< 90 s",
+        lambda s: s < 90,
+    ),
+)
+
+
+def run(row: Row, scratch: Path) -> float:
+    """Measure one row in a directory of its own, which is gone afterwards."""
+    scratch.mkdir()
+    try:
+        return row.measure(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

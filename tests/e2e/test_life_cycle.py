@@ -1,0 +1,90 @@
+"""Up, death, up again, down: with the real emulator and the real server."""
+
+import os
+import signal
+import socket
+import sys
+from subprocess import Popen
+
+import pytest
+
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    return {row["name"]: row["pid"] for row in stack.good("status")["services"]}
+
+
+def kill(pid: int) -> None:
+    handle = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    os.close(handle)
+
+
+@pytest.mark.parametrize("victim", ["emulator", "mcp"])
+def test_what_was_killed_is_named_and_alone_comes_back(fresh_stack: Stack, victim: str) -> None:
+    fresh_stack.good("up")
+    before = pids(fresh_stack)
+    kill(before[victim])
+
+    status = fresh_stack.harness("status", "--json")
+    while any(row["name"] == victim and row["state"] == "up" for row in status.json["services"]):
+        status = fresh_stack.harness("status", "--json")
+    (dead,) = [row for row in status.json["services"] if row["name"] == victim]
+    assert status.exit_code == 1
+    assert dead["state"] == "died"
+    assert "SIGKILL" in str(dead)
+    assert "UTC" in str(dead) or "T" in str(dead)
+
+    fresh_stack.good("up")
+    after = pids(fresh_stack)
+    (survivor,) = set(before) - {victim}
+    assert after[survivor] == before[survivor]
+    assert after[victim] != before[victim]
+    assert fresh_stack.good("call", "list_events")["result"]
+
+    fresh_stack.good("down")
+    assert fresh_stack.processes() == []
+    assert fresh_stack.ports_are_free()
+    assert fresh_stack.harness("status", "--json").exit_code == 7
+
+
+def test_a_second_up_changes_nothing(fresh_stack: Stack) -> None:
+    fresh_stack.good("up")
+    before = pids(fresh_stack)
+    fresh_stack.good("up")
+    assert pids(fresh_stack) == before
+
+
+def test_a_stranger_on_the_port_is_named_and_lives_on(fresh_stack: Stack) -> None:
+    program = (
+        "import socket, sys; listener = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+        "print('up', flush=True); sys.stdin.read()"
+    )
+    with Popen([sys.executable, "-c", program, str(fresh_stack.ports["mcp"])], stdin=-1, stdout=-1) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"up\n"
+        refused = fresh_stack.harness("up", "--json")
+        assert refused.exit_code == 5
+        assert {"code", "cause", "fix"} <= set(refused.error)
+        assert str(stranger.pid) in refused.error["cause"]
+        assert str(fresh_stack.ports["mcp"]) in refused.error["cause"]
+        assert stranger.poll() is None
+        socket.create_connection(("127.0.0.1", fresh_stack.ports["mcp"]), timeout=10).close()
+        assert fresh_stack.processes() == []
+        stranger.kill()
+
+
+def test_verify_climbs_the_whole_ladder(fresh_stack: Stack) -> None:
+    assert fresh_stack.harness("verify", "--json").exit_code == 7
+    fresh_stack.good("up")
+    report = str(fresh_stack.good("verify"))
+    for rung in ("socket", "health", "initialize", "tools", "call"):
+        assert rung in report
+
+
+def test_logs_show_what_the_services_said(fresh_stack: Stack) -> None:
+    fresh_stack.good("up")
+    assert str(fresh_stack.ports["emulator"]) in fresh_stack.harness("logs", "emulator").stdout

@@ -1,0 +1,55 @@
+"""Generated tables of README files."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import docs
+from harness.errors import HarnessError
+
+
+@pytest.mark.parametrize("block", docs.BLOCKS)
+def test_every_block_is_a_table(block: str) -> None:
+    lines = docs.BLOCKS[block]().splitlines()
+    assert len(lines) > 2
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    assert not [line for line in lines if "|  |" in line], "no empty cell"
+
+
+def test_blocks_are_written_once_and_then_current(tmp_path: Path) -> None:
+    readme = tmp_path / "room" / "README.md"
+    readme.parent.mkdir()
+    readme.write_text(
+        "before\n<!-- begin ports -->\n<!-- end ports -->\nbetween\n<!-- begin exit-codes -->x<!-- end exit-codes -->\n"
+    )
+    hidden = tmp_path / ".venv" / "README.md"
+    hidden.parent.mkdir()
+    hidden.write_text("<!-- begin nonsense -->")
+    stale = docs.write(tmp_path, check=True)
+    assert stale.stale == ("room/README.md: ports", "room/README.md: exit-codes")
+    assert "8200" not in readme.read_text()
+    docs.write(tmp_path, check=False)
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- begin ports -->\n| port |")
+    assert "| 8200 | `mcp` | `mcp.port` | `HARNESS_MCP_PORT` |" in text
+    assert "| 124 | a deadline passed |" in text
+    assert docs.write(tmp_path, check=True).stale == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("<!-- begin prots -->", "did you mean ports?"), ("<!-- begin ports -->", "<!-- end ports -->")]
+)
+def test_a_wrong_block_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "CONTRIBUTING.md").write_text(text)
+    with pytest.raises(HarnessError, match=said):
+        docs.write(tmp_path, check=True)
+
+
+def test_every_block_of_this_repository_is_current() -> None:
+    assert docs.write(Path(__file__).parents[2], check=True).stale == (), "run: harness docs"
+
+
+def test_every_command_and_option_is_in_the_table() -> None:
+    table = docs.command_table()
+    for word in ("harness up", "--fresh", "--deadline", "harness call", "--json"):
+        assert word in table
