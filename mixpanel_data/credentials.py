@@ -1,0 +1,209 @@
+"""Whose account asks, and where it asks.
+
+The first that applies:
+
+1. the account named by argument or flag, out of the configuration file: who names one means it;
+2. MP_USERNAME, MP_SECRET, MP_PROJECT_ID, MP_REGION, all four; some but not all of them is an error;
+3. the account that the file's `default` names, else its first account.
+
+The file is `~/.mp/config.toml`, or the one that MP_CONFIG_PATH names:
+
+    default = "work"
+
+    [accounts.work]
+    username = "…"
+    secret = "…"
+    project_id = "…"
+    region = "us"
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, quote_plus, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+
+from mixpanel_data.errors import AccountNotFoundError, ConfigError
+
+REGIONS = ("us", "eu", "in")
+VARIABLES = {"username": "MP_USERNAME", "secret": "MP_SECRET", "project_id": "MP_PROJECT_ID", "region": "MP_REGION"}
+
+_HOW_TO_CONFIGURE = (
+    "set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION, or write an account into ~/.mp/config.toml "
+    "(MP_CONFIG_PATH names another file)"
+)
+
+
+def _as_text(value: object) -> object:
+    # A project id is a number to the person who writes the file.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+class Credentials(BaseModel):
+    """A service account and the project it asks about; never prints its secret.
+
+    account: the name in the configuration file, None when it came from elsewhere
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
+
+    username: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    secret: Annotated[SecretStr, Field(min_length=1)]
+    project_id: Annotated[str, BeforeValidator(_as_text), StringConstraints(strip_whitespace=True, pattern=r"^[0-9]+$")]
+    region: Annotated[Literal["us", "eu", "in"], BeforeValidator(_lower)]
+    account: str | None = None
+
+    def mask(self, text: str) -> str:
+        """The text without the secret, in any of the forms in which an answer could repeat it."""
+        secret = self.secret.get_secret_value()
+        basic = base64.b64encode(f"{self.username}:{secret}".encode()).decode()
+        # Longest first: a form that is part of another must not leave the rest of it behind.
+        for form in sorted({secret, quote(secret, safe=""), quote_plus(secret), basic, quote(basic, safe="")}, key=len)[
+            ::-1
+        ]:
+            text = text.replace(form, "***")
+        return text
+
+
+def resolve(
+    account: str | None = None, *, project_id: str | int | None = None, region: str | None = None
+) -> Credentials:
+    """The credentials that apply, in the order that this module's text gives.
+
+    Args:
+        account: a name in the configuration file; wins over the environment
+        project_id, region: in place of those that were found
+
+    Raises:
+        ConfigError: nothing is configured, or something in it is missing or wrong; says what, and no secret.
+        AccountNotFoundError: the file has no account of that name.
+    """
+    found = (None if account else _from_environment()) or _from_file(account)
+    if project_id is not None:
+        found["project_id"] = project_id
+    if region is not None:
+        found["region"] = region
+    return _validated(found)
+
+
+def api_base_url() -> str | None:
+    """The one base URL in place of all of Mixpanel's hosts (MP_API_BASE_URL), None when unset; may hold {region}."""
+    text = os.environ.get("MP_API_BASE_URL", "").strip()
+    return checked_base_url(text, "MP_API_BASE_URL") if text else None
+
+
+def checked_base_url(text: str, name: str) -> str:
+    """The base URL without a trailing slash, if it is one that requests can be sent to.
+
+    Raises:
+        ConfigError: it is not http(s), has no host, or carries a user, a query or a fragment.
+    """
+    fix = f"set {name} to something like http://127.0.0.1:8201 or https://proxy.example/{{region}}"
+    try:
+        parts = urlsplit(text.replace("{region}", "region"))
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{name} is not a URL", fix=fix) from error
+    # The text itself stays out of the message: a user and password may stand in it.
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{name} carries a user or password", fix=f"{fix}; credentials are set by the MP_* variables")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"{name} is not an http or https URL: {text!r}", fix=fix)
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{name} has a query or fragment: {text!r}", fix=fix)
+    return text.rstrip("/")
+
+
+def config_path() -> Path:
+    """The configuration file: MP_CONFIG_PATH, else ~/.mp/config.toml."""
+    named = os.environ.get("MP_CONFIG_PATH", "").strip()
+    return Path(named).expanduser() if named else Path.home() / ".mp" / "config.toml"
+
+
+def default_database(project_id: str) -> Path:
+    """Where a project's local database lives unless told otherwise."""
+    return Path.home() / ".mp" / "data" / f"{project_id}.db"
+
+
+def _from_environment() -> dict[str, Any] | None:
+    values = {field: os.environ.get(variable, "").strip() for field, variable in VARIABLES.items()}
+    missing = [VARIABLES[field] for field, value in values.items() if not value]
+    if len(missing) == len(VARIABLES):
+        return None
+    if missing:
+        raise ConfigError(
+            f"some of the MP_* variables are set, but not: {', '.join(missing)}",
+            details={"missing": missing},
+            fix="set all four, or none of them to use the configuration file",
+        )
+    return dict(values)
+
+
+def _from_file(account: str | None) -> dict[str, Any]:
+    path = config_path()
+    document = _read(path)
+    accounts = document.get("accounts", {})
+    if not isinstance(accounts, dict) or not all(isinstance(entry, dict) for entry in accounts.values()):
+        raise ConfigError(
+            f"{path}: `accounts` does not hold tables",
+            details={"path": str(path)},
+            fix="write accounts as [accounts.NAME]",
+        )
+    if account is not None:
+        name = account
+    elif "default" in document:
+        name = str(document["default"])
+    elif accounts:
+        name = next(iter(accounts))
+    else:
+        raise ConfigError("no Mixpanel credentials are configured", fix=_HOW_TO_CONFIGURE)
+    if name not in accounts:
+        raise AccountNotFoundError(name, list(accounts))
+    return {**accounts[name], "account": name}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {type(error).__name__}",
+            details={"path": str(path)},
+            fix="make it readable, or remove it",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        # A parser's message may quote the line, and the line may be the secret: only the position is passed on.
+        where = str(error).rpartition("(")[2].rstrip(")")
+        raise ConfigError(
+            f"{path} is not TOML ({where})", details={"path": str(path)}, fix="correct that line"
+        ) from None
+
+
+def _validated(found: dict[str, Any]) -> Credentials:
+    try:
+        return Credentials.model_validate(found)
+    except ValidationError as error:
+        wrong = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False)})
+    source = f"account {found['account']!r}" if found.get("account") else "the MP_* variables"
+    hints = {
+        "region": f"region is one of {', '.join(REGIONS)}",
+        "project_id": "project_id is a number",
+        "username": "username is the service account's name",
+        "secret": "secret is the service account's secret",
+    }
+    raise ConfigError(
+        f"{source}: missing or wrong: {', '.join(wrong)}",
+        details={"wrong": wrong},
+        fix="; ".join(hints.get(field, field) for field in wrong),
+    )

@@ -1,0 +1,222 @@
+"""The door to the file: nobody holds it, everybody gets on, and who does not let go is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mixpanel_data import DatabaseLockedError, DatabaseNotFoundError, StorageError, Workspace
+from mixpanel_data.local import store
+from mixpanel_data.local.workdir import workdir
+
+
+@contextmanager
+def writer(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that has the file open for writing."""
+    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_nobody_holds_the_file_between_calls(workspace: Workspace) -> None:
+    workspace.sql("create table t as select 1 as i")
+    with duckdb.connect(str(workspace.db_path), config={"threads": 1}) as other:
+        assert other.execute("from t").fetchall() == [(1,)]
+
+
+def test_another_processs_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with writer(path) as process:
+        threading.Timer(0.2, process.kill).start()
+        with store.connection(path, "write", wait_s=60) as con:
+            assert con.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_a_lock_that_stays_is_told_with_its_holder(tmp_path: Path, mode: store.Mode) -> None:
+    path = tmp_path / "store.db"
+    with writer(path) as process:
+        with pytest.raises(DatabaseLockedError) as caught, store.connection(path, mode, wait_s=0.2):
+            pass
+        assert caught.value.details["holding_pid"] == process.pid
+        assert caught.value.details["db_path"] == str(path)
+        assert str(process.pid) in str(caught.value.fix)
+
+
+def test_a_users_connection_is_told_when_it_is_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with _made(path) as workspace:
+        assert workspace.connection.execute("select 1").fetchone() == (1,)
+        with (
+            pytest.raises(DatabaseLockedError, match=r"Workspace\.connection"),
+            store.connection(path, "write", wait_s=0.1),
+        ):
+            pass
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[Workspace]:
+    with duckdb.connect(str(path)) as con:
+        con.execute("create table t as select 1 as i")
+    with Workspace.open(path, read_only=True) as workspace:
+        yield workspace
+
+
+def test_modes_take_turns_and_nobody_starves(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 0 as i")
+    stop = threading.Event()
+    wrong: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                with store.connection(path, "read", wait_s=60) as con:
+                    con.execute("select count(*) from t").fetchone()
+        except BaseException as error:  # noqa: BLE001  # shown by the test
+            wrong.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(5):
+            with store.connection(path, "write", wait_s=60) as con:
+                con.execute("insert into t values (?)", [number])
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert wrong == []
+    with store.connection(path, "read") as con:
+        assert con.execute("select count(*) from t").fetchone() == (6,)
+
+
+def _gets_in(at: store.Door) -> bool:
+    try:
+        with at.entered("read", 0.05):
+            return True
+    except DatabaseLockedError:
+        return False
+
+
+def test_who_comes_later_waits_behind_who_waits(tmp_path: Path) -> None:
+    at = store.door(tmp_path / "store.db")
+    at.enter("read", 1)
+    writer_is_in = threading.Event()
+
+    def write() -> None:
+        with at.entered("write", 60):
+            writer_is_in.set()
+
+    waiting = threading.Thread(target=write)
+    waiting.start()
+    try:
+        deadline = time.monotonic() + 30
+        # Until the writer has come to the door, a reader walks in.
+        while _gets_in(at) and time.monotonic() < deadline:
+            pass
+        assert not _gets_in(at)
+        assert not writer_is_in.is_set()
+    finally:
+        at.leave()
+        waiting.join()
+    assert writer_is_in.is_set()
+    with at.entered("read", 1):
+        pass
+
+
+def test_two_connections_of_users_are_both_known(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    first, second = store.Held(path, "write"), store.Held(path, "write")
+    first.close()
+    assert store.door(path).held == "write"
+    second.close()
+    assert store.door(path).held is None
+
+
+def test_two_spellings_of_a_path_are_one_door(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
+    assert store.door(tmp_path / "a" / ".." / "store.db") is store.door(tmp_path / "store.db")
+    assert store.door(tmp_path / "link.db") is store.door(tmp_path / "store.db")
+
+
+def test_a_missing_file_is_made_only_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "store.db"
+    with pytest.raises(DatabaseNotFoundError), store.connection(path, "read"):
+        pass
+    assert not path.parent.exists()
+    with store.connection(path, "write"):
+        assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"hello" * 1000)
+    with pytest.raises(StorageError, match="not a DuckDB database"), store.connection(path, "read"):
+        pass
+    with pytest.raises(StorageError), store.connection(tmp_path, "write"):
+        pass
+
+
+def test_a_working_directory_in_use_is_not_swept(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    script = (
+        "import sys; from pathlib import Path; from mixpanel_data.local.workdir import workdir\n"
+        "with workdir(Path(sys.argv[1])) as home: print(home, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = Path(other.stdout.readline().strip())
+        with workdir(path) as ours:
+            assert theirs.exists()
+            assert ours.stat().st_mode & 0o077 == 0
+        other.kill()
+        other.wait()
+        assert theirs.exists()
+        with workdir(path):
+            assert not theirs.exists(), "its owner is gone"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name != "home"] == []
+
+
+def test_waiting_has_an_end_inside_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with store.connection(path, "write"):
+        begun = time.monotonic()
+        with pytest.raises(DatabaseLockedError, match="another call"), store.connection(path, "read", wait_s=0.1):
+            pass
+        assert time.monotonic() - begun < 30
+
+
+def test_a_long_statement_draws_nothing_on_standard_output(tmp_path: Path) -> None:
+    """The engine would draw a progress bar there when it is imported under `python -c`."""
+    script = (
+        "import sys, pathlib; from mixpanel_data.local import store, load;"
+        "ask = \"select current_setting('enable_progress_bar')\";"
+        "held = store.connection(pathlib.Path(sys.argv[1]) / 'store.db', 'write'); con = held.__enter__();"
+        "staging = load.Staging(pathlib.Path(sys.argv[1]));"
+        "print(con.execute(ask).fetchone(), staging._con.execute(ask).fetchone())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "(False,) (False,)\n"
