@@ -46,7 +46,7 @@ def test_the_stack_runs_from_a_wheel_in_any_directory(wheel: Path, tmp_path: Pat
     packages = fresh / "lib" / version / "site-packages"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--prefix", str(fresh)]
     subprocess.run([*install, "--ignore-installed", str(wheel)], check=True, capture_output=True, cwd=tmp_path)
-    # The dependencies are those of the lock, lent and not downloaded again; a path in a .pth brings no editable install.
+    # The dependencies are those of the lock, lent and not downloaded again; a .pth line brings no editable install.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
