@@ -1,0 +1,1 @@
+"""The runbook, executable: bring the stack up, ask it, watch it, take it down."""

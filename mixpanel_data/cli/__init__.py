@@ -1,0 +1,1 @@
+"""`mp`, the command line."""

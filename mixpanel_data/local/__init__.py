@@ -1,0 +1,1 @@
+"""The local store: DuckDB lives here and nowhere else in the library."""
