@@ -12,10 +12,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 setup: .venv/installed tests/node/node_modules/.package-lock.json ## install everything, nothing else
 up: setup     ; @$(BIN)/harness up $(ARGS)
 down:         ; @test ! -x $(BIN)/harness || $(BIN)/harness down $(ARGS)
-test: setup   ; @$(BIN)/pytest $(ARGS)
+test: setup   ; @$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 lint: setup   ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/harness docs --check
 bench: setup  ; @$(BIN)/python -m tests.bench $(ARGS)
-soak: setup   ; @$(BIN)/pytest -m "soak or not soak" $(ARGS)
+soak: setup   ; @$(BIN)/pytest -n 2 --dist worksteal -m "soak or not soak" $(ARGS)
 docs: setup   ; @$(BIN)/harness docs
 lock: setup   ; @$(BIN)/python -m venv .make/uv && .make/uv/bin/pip install -q uv && .make/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 
