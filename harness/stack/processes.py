@@ -34,7 +34,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a port, as far as it may be known; `since` is an instant in UTC."""
+    """Who holds a port, as far as it may be known.
+
+    since: an instant in UTC
+    state_dir: of the stack that started it, None where none did
+    """
 
     pid: int | None
     command: str
@@ -221,7 +225,10 @@ def owner(port: int) -> Owner | None:
         directory = process.cwd()
     except psutil.Error:
         directory = "an unknown directory"
-    return Owner(pid, command, user, since, directory, identity.read_environment(pid).get(identity.STATE_DIR))
+    environment = identity.read_environment(pid)
+    # A state directory alone may come from the shell that a stranger was started in; a run id comes from `harness`.
+    state_dir = environment.get(identity.STATE_DIR) if identity.RUN_ID in environment else None
+    return Owner(pid, command, user, since, directory, state_dir)
 
 
 def _is_keeper(who: Identity) -> bool:

@@ -42,13 +42,16 @@ def gone(pid: int) -> bool:
     return stat is None or stat.state in "ZX"
 
 
-def stranger(port: int, *more: str) -> "subprocess.Popen[bytes]":
+def stranger(port: int, *more: str, **environment: str) -> "subprocess.Popen[bytes]":
     code = (
         "import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
         "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print(flush=True); input()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-S", "-c", code, str(port), *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-S", "-c", code, str(port), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **environment},
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -189,9 +192,11 @@ def test_what_a_dead_service_leaves_behind_is_ended_too(stack: StandIn) -> None:
 
 
 def test_a_stranger_on_a_port_is_named_and_left_alone_and_nothing_is_started(stack: StandIn) -> None:
-    with stranger(stack.mcp_port, "i-am-a-stranger") as other:
+    # Started in a shell that names the stack's own directory, as a developer's may.
+    with stranger(stack.mcp_port, "i-am-a-stranger", HARNESS_STATE_DIR=str(stack.state.path)) as other:
         up = stack.run("up", "--json")
         assert up.code == 5
+        assert "another stack" not in up.error()["fix"]
         cause = up.error()["cause"]
         for part in (str(stack.mcp_port), f"pid {other.pid}", "i-am-a-stranger", "since 20", str(Path.cwd())):
             assert part in cause
