@@ -104,7 +104,7 @@ def second_make_up(scratch: Path) -> float:
         command = ["make", "--silent", "--directory", str(ROOT), "up"]
 
         def once() -> None:
-            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, env=environment, check=True, capture_output=True)
 
         once()
         return statistics.median(_seconds(once) for _ in range(5))
@@ -122,7 +122,7 @@ def clone_to_healthy_stack(scratch: Path) -> float:
             subprocess.run(["git", "clone", "--quiet", str(ROOT), str(scratch / "clone")], check=True)
             subprocess.run(
                 ["make", "--silent", "--directory", str(scratch / "clone"), "up"],
-                env=environment, check=True, stdout=subprocess.DEVNULL,
+                env=environment, check=True, capture_output=True,
             )  # fmt: skip
 
         return _seconds(first_run)
@@ -154,7 +154,10 @@ def fetch_share_of_limit(scratch: Path) -> float:
 def _duckdb_alone(local: Path) -> None:
     """The least that has to be done: the same deduplicated table from the same bytes, in a process of its own."""
     target = local.with_name("limit.db")
-    program = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2], [sys.argv[3]])"
+    program = (
+        "import duckdb, sys; con = duckdb.connect(sys.argv[1]); con.execute('set enable_progress_bar = false');"
+        "con.execute(sys.argv[2], [sys.argv[3]])"
+    )
     subprocess.run([sys.executable, "-c", program, str(target), LIMIT, str(local)], check=True)
     target.unlink()
 
