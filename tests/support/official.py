@@ -172,7 +172,8 @@ def _draft4(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     made = {key: _draft4(value) for key, value in node.items()}
-    if made.pop("nullable", False) is True and "type" in made:
+    # A property may be called so, too.
+    if isinstance(made.get("nullable"), bool) and made.pop("nullable"):
         made["type"] = [made["type"], "null"]
     return made
 
