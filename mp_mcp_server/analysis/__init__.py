@@ -1,0 +1,1 @@
+"""Findings, computed: plain numbers in, a finding out. Nothing here asks anybody, knows a tool or words anything."""
