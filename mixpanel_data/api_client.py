@@ -1,47 +1,54 @@
 """The only socket to Mixpanel: sign, send, and turn what comes back into a value or an error.
 
-Read from top to bottom it is the life of a request: `call` and `download`, `_open`, the checks of an answer, the
-mapping of refusals (reference/mixpanel-api.md, section 4), and the small readers of bodies and headers.
+Read from top to bottom it is the life of a request: `call`, `download` and `request`, each some attempts
+(`mixpanel_data.retry`) of which each is charged (`mixpanel_data.budget`); `_open`, which sends; the checks of an
+answer. What becomes of a refusal is in `mixpanel_data.refusals`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import re
+import logging
+import threading
 import zlib
-from contextlib import contextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
 import httpx
 
+from mixpanel_data import budget as _budget
 from mixpanel_data import clock
 from mixpanel_data import credentials as _credentials
+from mixpanel_data.asked import Asked, callers_headers, of_row
+from mixpanel_data.endpoints import rate_of
 from mixpanel_data.errors import (
     APIError,
-    AuthenticationError,
-    ConfigError,
     IncompleteExportError,
+    InvalidArgumentError,
     MixpanelDataError,
     QueryError,
     RateLimitError,
-    ServerError,
 )
+from mixpanel_data.gzip_check import GzipCheck
+from mixpanel_data.refusals import LONGEST_ERROR_BODY, Refusal
+from mixpanel_data.retry import Retries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from mixpanel_data.credentials import Credentials
     from mixpanel_data.endpoints import Endpoint
 
-LONGEST_RETRY_AFTER_S = 3600
-LONGEST_ERROR_BODY = 64 * 1024
-LONGEST_QUOTE = 500
+T = TypeVar("T")
 
-# Headers that say who asks, where to, and how the body is framed: not a caller's to set.
-_OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "accept-encoding"})
+LONGEST_CONNECT_S = 30.0
+
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+_NOT_JSON = object()
+
+_log = logging.getLogger("mixpanel_data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +66,23 @@ class Download:
 
 
 class MixpanelAPIClient:
-    """Calls Mixpanel's HTTP API for one project with one service account.
+    """Calls Mixpanel's HTTP API for one project with one service account. For any number of threads.
 
     Args:
         credentials: whose account, which project, which region
         timeout: seconds without a byte before a query is given up
         export_timeout: the same for an export, whose first byte may take long
+        max_retries: how often a failed request is tried again, at most; `mixpanel_data.retry` says which failures are
         default_headers: sent with every request; Authorization and the framing headers are not among them
         base_url: in place of all of Mixpanel's hosts; None takes MP_API_BASE_URL, else Mixpanel
-        transport: an httpx transport in place of the network, for tests
+        rate_limits: what the project may ask, as `mixpanel_data.budget` reads it; None takes MP_RATE_LIMITS, else what
+            Mixpanel documents, and `off` where a transport stands in for the network. Clients of the same project
+            spend the same budget.
+        max_wait_s: the longest wait for the budget or for what a Retry-After says; a longer one is a RateLimitError at
+            once, before anything is sent
+        on_wait: told of each wait before it begins: the seconds, at most, and why; may be set later. The logger
+            `mixpanel_data` hears of it too, as a warning where it takes a second and nobody is told
+        transport, _transport: an httpx transport in place of the network, for tests
 
     Redirects are not followed: the credentials go to the host that was configured and to no other.
     """
@@ -78,25 +93,35 @@ class MixpanelAPIClient:
         *,
         timeout: float = 120.0,
         export_timeout: float = 600.0,
+        max_retries: int = 3,
+        _transport: httpx.BaseTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
         base_url: str | None = None,
+        rate_limits: str | None = None,
+        max_wait_s: float = 120.0,
+        on_wait: Callable[[float, str], None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        if max_retries < 0:
+            raise InvalidArgumentError("max_retries", f"{max_retries} is negative", fix="take 0 to ask once")
         self._credentials = credentials
         self._base_url = (
             _credentials.checked_base_url(base_url, "base_url") if base_url else _credentials.api_base_url()
         )
-        self._export_timeout = export_timeout
-        headers = dict(default_headers or {})
-        if refused := sorted(name for name in headers if name.lower() in _OURS):
-            raise ConfigError(
-                f"default_headers cannot set {', '.join(refused)}",
-                fix="leave it out; the credentials sign every request",
-            )
+        self._timeout_s, self._export_timeout_s = timeout, export_timeout
+        self._retries = Retries(max_retries, max_wait_s)
+        self.on_wait = on_wait
+        self._answered, self._closing = False, threading.Event()
+        transport = transport or _transport
+        self._budget = _budget.shared(
+            f"{self._at or f'{self.region}.mixpanel.com'}/{self.project_id}",
+            rate_limits or (_credentials.rate_limits() if transport is None else _budget.OFF),
+            _credentials.redis_url(),
+        )
+        self._waiting = _budget.Waiting(self._say, self._sleep, max_wait_s)
         self._http = httpx.Client(
             auth=httpx.BasicAuth(credentials.username, credentials.secret.get_secret_value()),
-            headers={"User-Agent": "mixpanel-data", "Accept": "application/json", **headers},
-            timeout=timeout,
+            headers={"User-Agent": "mixpanel-data", "Accept": "application/json", **callers_headers(default_headers)},
             follow_redirects=False,
             transport=transport,
             # A proxy of the environment cannot reach this machine's own loopback.
@@ -114,33 +139,35 @@ class MixpanelAPIClient:
     def region(self) -> str:
         return self._credentials.region
 
-    def call(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
+    @property
+    def budget(self) -> _budget.Budget:
+        """What the project may still ask; looking at it spends nothing."""
+        return self._budget
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        parameters: Mapping[str, Any],
+        *,
+        path_arguments: Mapping[str, object] | None = None,
+    ) -> Any:
         """The decoded JSON of one operation.
 
         Args:
             endpoint: a row of ENDPOINTS
-            parameters: what to send; None is left out, lists go as JSON text, booleans as true/false
+            parameters: what to send, in the query string, a form or a JSON body, as the row says; None is left out,
+                lists and objects go as JSON text, booleans as true/false
+            path_arguments: what the row's path leaves open, project_id aside
 
         Raises:
-            AuthenticationError, RateLimitError, QueryError, ServerError, APIError: by status.
+            RateLimitError: Mixpanel refused, or the budget did, in which case nothing was sent.
+            AuthenticationError, JQLSyntaxError, QueryError, ServerError, APIError: by status.
             MixpanelDataError: code HTTP_ERROR, when there was no answer.
 
         Source: reference/mixpanel-api.md, sections 3 and 4
         """
-        with self._open(endpoint, parameters) as response:
-            try:
-                response.read()
-            except httpx.RequestError as error:
-                raise self._no_answer(error, endpoint) from error
-            refusal = self._refusal(response, response.content)
-            try:
-                answer = json.loads(response.content)
-            except (ValueError, RecursionError) as error:
-                raise refusal.as_error(APIError, "the answer is not JSON") from error
-        # Older endpoints put their errors inside a 200.
-        if isinstance(answer, dict) and isinstance(answer.get("error"), str) and "data" not in answer:
-            raise refusal.as_error(QueryError, refusal.text)
-        return answer
+        asked = self._asked(endpoint, parameters, path_arguments or {})
+        return self._try(asked, lambda: self._json(asked))
 
     def download(
         self,
@@ -148,13 +175,18 @@ class MixpanelAPIClient:
         parameters: Mapping[str, Any],
         target: BinaryIO,
         *,
+        plain: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> Download:
         """Write an export's bytes to `target` as they arrive: gzip as gzip, unparsed.
 
+        A download that breaks off is begun anew: the target is cut back to where it stood before, so that it never
+        holds the bytes of two attempts. A target that cannot seek is written once.
+
         Args:
             target: an open binary file
-            on_bytes: told the number of bytes received so far, now and then
+            plain: write the text that the gzip bytes stand for instead of them
+            on_bytes: told the number of bytes received so far, now and then; it falls when the download begins anew
 
         Raises:
             IncompleteExportError: the body ended early, or its gzip stream is cut or damaged.
@@ -162,34 +194,77 @@ class MixpanelAPIClient:
 
         Source: reference/mixpanel-api.md, section 8
         """
-        received = 0
-        with self._open(endpoint, parameters, timeout=self._export_timeout, encoding="gzip") as response:
-            encoding = response.headers.get("content-encoding", "identity").strip().lower()
-            refusal = self._refusal(response)
-            if encoding not in {"gzip", "x-gzip", "identity", ""}:
-                raise refusal.as_error(APIError, f"the export came in an encoding that was not asked for: {encoding}")
-            gzip = _GzipCheck() if "gzip" in encoding else None
-            try:
-                for chunk in response.iter_raw():
-                    received += len(chunk)
-                    target.write(chunk)
-                    if gzip is not None:
-                        gzip.feed(chunk)
-                    if on_bytes is not None:
-                        on_bytes(received)
-            except (httpx.RequestError, zlib.error) as error:
-                raise refusal.as_error(
-                    IncompleteExportError, f"the export broke off after {received} bytes ({_plainly(error)})"
-                ) from error
-            if gzip is not None and not gzip.is_complete:
-                raise refusal.as_error(
-                    IncompleteExportError, f"the export broke off after {received} bytes (its gzip stream has no end)"
-                )
-        target.flush()
-        return Download(gzip is not None, received, received if gzip is None else gzip.plain)
+        asked = replace(self._asked_export(endpoint, parameters), reads=target.seekable())
+        start = target.tell() if asked.reads else None
+
+        def attempt() -> Download:
+            if start is not None:
+                target.seek(start)
+                target.truncate()
+            return self._download(asked, target, plain=plain, on_bytes=on_bytes)
+
+        return self._try(asked, attempt)
+
+    @contextmanager
+    def stream(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
+        """The text of an export as it arrives, in pieces that end anywhere; leaving the `with` ends the answer.
+
+        Until the answer begins, a failed request is tried again. After that nothing is: what was handed out once would
+        be handed out twice.
+
+        Raises:
+            IncompleteExportError: from the iterator: the body ended early, or its gzip stream is cut or damaged.
+            Else as `call`.
+
+        Source: reference/mixpanel-api.md, section 8
+        """
+        asked = self._asked_export(endpoint, parameters)
+        with ExitStack() as stack:
+            response = self._try(asked, lambda: stack.enter_context(self._open(asked)))
+            yield (text for text, _ in self._export(response, asked, self._gzip_check(response, asked)))
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json_body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Any operation of Mixpanel's, signed, charged and tried again as every other; no project_id is added.
+
+        Args:
+            method: GET, POST, …; only a GET or HEAD is sent again after a failure that is not a 429
+            url: at a host of Mixpanel's, or below the base URL, which stands in for Mixpanel's hosts here too: the
+                credentials go nowhere else
+            params: added to the query string; a list repeats its name, None is left out
+
+        Returns:
+            The decoded JSON, None for an empty answer, else its text.
+
+        Raises:
+            InvalidArgumentError: a ValueError: the URL is a foreign one.
+            Else as `call`.
+        """
+        verb, place = method.upper(), httpx.URL(self._own(url))
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        asked = Asked(
+            verb,
+            str(place.copy_merge_params(given) if given else place),
+            rate_of(place.path),
+            self._timeout_s if timeout is None else timeout,
+            {},
+            json=json_body,
+            headers=callers_headers(headers),
+            reads=verb in {"GET", "HEAD"},
+        )
+        return self._try(asked, lambda: self._whatever(asked))
 
     def close(self) -> None:
-        """Close the connections; closing twice is fine."""
+        """Close the connections, and end the waits that go on; closing twice is fine."""
+        self._closing.set()
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -198,122 +273,193 @@ class MixpanelAPIClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def _at(self) -> str | None:
+        return self._base_url.replace("{region}", self.region) if self._base_url else None
+
+    def _asked(self, endpoint: Endpoint, parameters: Mapping[str, Any], path_arguments: Mapping[str, object]) -> Asked:
+        return of_row(
+            endpoint,
+            parameters,
+            path_arguments,
+            project_id=self.project_id,
+            region=self.region,
+            base_url=self._base_url,
+            timeout_s=self._timeout_s,
+        )
+
+    def _asked_export(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Asked:
+        return replace(
+            self._asked(endpoint, parameters, {}),
+            timeout_s=self._export_timeout_s,
+            headers={"Accept-Encoding": "gzip"},
+        )
+
+    def _own(self, url: str) -> str:
+        """The URL, if the credentials may go there; where a base URL stands in for Mixpanel's hosts, there."""
+        try:
+            asked = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError) as error:
+            raise InvalidArgumentError("url", "it is not a URL", fix="take one of Mixpanel's") from error
+        own = httpx.URL(self._at or "https://mixpanel.com")
+        below = asked.path.startswith(own.path.rstrip("/") + "/")
+        same = below and (asked.scheme, asked.host, asked.port) == (own.scheme, own.host, own.port)
+        mixpanels = asked.scheme == "https" and asked.port is None and f".{asked.host}".endswith(".mixpanel.com")
+        if asked.userinfo or not (mixpanels or same):
+            raise InvalidArgumentError(
+                "url",
+                f"the credentials do not go to {asked.scheme}://{asked.host}",
+                fix="take an https URL of Mixpanel's" + (f", or one below {self._at}" if self._at else ""),
+            )
+        return str(asked) if same or not self._at else self._at + asked.raw_path.decode()
+
+    def _try(self, asked: Asked, attempt: Callable[[], T]) -> T:
+        return self._retries.run(attempt, reads=asked.reads, pause=self._pause)
+
+    def _json(self, asked: Asked) -> Any:
+        with self._open(asked) as response:
+            body = self._read(response, asked)
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = _NOT_JSON
+        # Raised outside of the handler: a parser's error holds the whole text.
+        if answer is _NOT_JSON:
+            raise self._refusal(response, asked, body).as_error(APIError, "the answer is not JSON")
+        # Older endpoints put their errors inside a 200.
+        if isinstance(answer, dict) and isinstance(answer.get("error"), str) and "data" not in answer:
+            refusal = self._refusal(response, asked, body)
+            raise refusal.as_error(QueryError, refusal.text)
+        return answer
+
+    def _whatever(self, asked: Asked) -> Any:
+        with self._open(asked) as response:
+            body = self._read(response, asked)
+        try:
+            return json.loads(body) if body else None
+        except (ValueError, RecursionError):
+            return body.decode("utf-8", "replace")
+
+    def _download(
+        self, asked: Asked, target: BinaryIO, *, plain: bool, on_bytes: Callable[[int], None] | None
+    ) -> Download:
+        received = 0
+        with self._open(asked) as response:
+            gzip = self._gzip_check(response, asked)
+            for text, chunk in self._export(response, asked, gzip):
+                received += len(chunk)
+                target.write(text if plain else chunk)
+                if on_bytes is not None:
+                    on_bytes(received)
+        target.flush()
+        return Download(gzip is not None and not plain, received, received if gzip is None else gzip.plain)
+
+    def _gzip_check(self, response: httpx.Response, asked: Asked) -> GzipCheck | None:
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"gzip", "x-gzip", "identity", ""}:
+            raise self._refusal(response, asked).as_error(
+                APIError, f"the export came in an encoding that was not asked for: {encoding}"
+            )
+        return GzipCheck() if "gzip" in encoding else None
+
+    def _export(self, response: httpx.Response, asked: Asked, gzip: GzipCheck | None) -> Iterator[tuple[bytes, bytes]]:
+        """The body as it arrives: each time the text, and the bytes that it came in."""
+        received, broken = 0, None
+        try:
+            for chunk in response.iter_raw():
+                received += len(chunk)
+                yield (chunk if gzip is None else gzip.feed(chunk)), chunk
+        except (httpx.RequestError, zlib.error) as error:
+            broken = _plainly(error)
+        else:
+            broken = None if gzip is None or gzip.is_complete else "its gzip stream has no end"
+        if broken:
+            raise self._refusal(response, asked).as_error(
+                IncompleteExportError, f"the export broke off after {received} bytes ({broken})"
+            )
+
     @contextmanager
-    def _open(
-        self,
-        endpoint: Endpoint,
-        parameters: Mapping[str, Any],
-        *,
-        timeout: float | None = None,
-        encoding: str | None = None,
-    ) -> Iterator[httpx.Response]:
-        if unknown := sorted(set(parameters) - set(endpoint.parameters)):
-            raise TypeError(f"{endpoint.name} has no parameter {', '.join(unknown)}")
+    def _open(self, asked: Asked) -> Iterator[httpx.Response]:
+        """One attempt: charged, sent, and answered well; its body has still to be read."""
+        with self._budget.spend(asked.rate, self._waiting) as charge:
+            response = self._send(asked, charge)
+            try:
+                if not response.is_success:
+                    self._refuse(response, asked, charge)
+                yield response
+            finally:
+                response.close()
+
+    def _send(self, asked: Asked, charge: _budget.Charge) -> httpx.Response:
         request = self._http.build_request(
-            endpoint.method,
-            endpoint.url(self.region, self._base_url),
-            params={"project_id": self.project_id, **_as_sent(parameters)},
-            headers={} if encoding is None else {"Accept-Encoding": encoding},
-            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+            asked.method,
+            asked.url,
+            params=asked.query or None,
+            data=asked.form,
+            json=asked.json,
+            headers=asked.headers,
+            timeout=httpx.Timeout(asked.timeout_s, connect=min(asked.timeout_s, LONGEST_CONNECT_S)),
         )
         try:
             response = self._http.send(request, stream=True)
         except httpx.RequestError as error:
-            raise self._no_answer(error, endpoint) from error
+            failure = self._no_answer(error, asked)
+            if isinstance(error, _NEVER_SENT):
+                charge.give_back()
+        else:
+            self._answered = True
+            return response
+        # Raised outside of the handler: the frames below hold the request with its Authorization header.
+        raise failure
+
+    def _refuse(self, response: httpx.Response, asked: Asked, charge: _budget.Charge) -> None:
         try:
-            if response.status_code != 200:
-                self._refusal(response, _error_body(response)).raise_by_status()
-            yield response
-        finally:
-            response.close()
+            self._refusal(response, asked, _error_body(response)).raise_by_status()
+        except RateLimitError as error:
+            # What Mixpanel refuses it does not count.
+            charge.give_back()
+            if error.retry_after:
+                self._budget.refused(asked.rate, error.retry_after)
+            raise
 
-    def _refusal(self, response: httpx.Response, body: bytes = b"") -> _Refusal:
-        return _Refusal(response, self._credentials.mask, body)
+    def _read(self, response: httpx.Response, asked: Asked) -> bytes:
+        try:
+            return response.read()
+        except httpx.RequestError as error:
+            failure = self._no_answer(error, asked)
+        raise failure
 
-    def _no_answer(self, error: httpx.RequestError, endpoint: Endpoint) -> MixpanelDataError:
-        url = endpoint.url(self.region, self._base_url)
+    def _refusal(self, response: httpx.Response, asked: Asked, body: bytes = b"") -> Refusal:
+        return Refusal(response, body, asked.body, self._credentials.mask)
+
+    def _no_answer(self, error: httpx.RequestError, asked: Asked) -> MixpanelDataError:
+        """The error of a request that was not answered; `details["transient"]` is whether it may be otherwise now."""
+        transient = not isinstance(error, httpx.TimeoutException | httpx.UnsupportedProtocol)
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            transient = self._answered
+        url = asked.url.partition("?")[0]
         return MixpanelDataError(
-            f"no answer from {url} ({_plainly(error)})",
+            self._credentials.mask(f"no answer from {url} ({_plainly(error)})"),
             "HTTP_ERROR",
-            {"request_method": endpoint.method, "request_url": url},
+            {"request_method": asked.method, "request_url": self._credentials.mask(url), "transient": transient},
             fix="check the network, the region, and MP_API_BASE_URL if it is set",
         )
 
+    def _pause(self, seconds: float, why: str) -> None:
+        self._say(seconds, why)
+        self._sleep(seconds)
 
-class _Refusal:
-    """An answer that is not what was asked for, ready to be raised; holds nothing secret."""
+    def _say(self, seconds: float, why: str) -> None:
+        tell = self.on_wait
+        _log.log(logging.INFO if tell or seconds < 1 else logging.WARNING, "waiting %.1f s: %s", seconds, why)
+        if tell:
+            tell(seconds, why)
 
-    def __init__(self, response: httpx.Response, mask: Callable[[str], str], body: bytes) -> None:
-        self._response = response
-        self._body = mask(body[:LONGEST_ERROR_BODY].decode("utf-8", "replace"))
-
-    @property
-    def text(self) -> str:
-        """The server's own words, one short line."""
-        return _in_short(self._body) or f"HTTP {self._response.status_code} without a text"
-
-    def as_error(self, kind: type[APIError], message: str, fix: str | None = None) -> APIError:
-        return kind(message, status_code=self._response.status_code, details=self._details(), fix=fix)
-
-    def raise_by_status(self) -> NoReturn:
-        """Source: reference/mixpanel-api.md, section 4.2"""
-        status, text = self._response.status_code, self.text
-        if status == 401 or (status == 400 and "unable to authenticate request" in text.lower()):
-            raise self.as_error(AuthenticationError, f"authentication failed: {text}")
-        if status == 429:
-            raise RateLimitError(
-                f"rate limited: {text}", retry_after=_retry_after(self._response), details=self._details()
-            )
-        if status >= 500:
-            raise self.as_error(ServerError, f"Mixpanel server error (HTTP {status}): {text}")
-        if status >= 400:
-            raise self.as_error(
-                QueryError, f"query error (HTTP {status}): {text}", _FIXES.get(status, "correct what the text names")
-            )
-        raise self.as_error(
-            APIError,
-            f"HTTP {status} where an answer was expected",
-            "check the region, and MP_API_BASE_URL if it is set",
-        )
-
-    def _details(self) -> dict[str, Any]:
-        request = self._response.request
-        return {
-            "response_body": self._body or None,
-            "request_method": request.method,
-            "request_url": str(request.url.copy_with(query=None)),
-            "request_params": dict(request.url.params),
-        }
-
-
-_FIXES = {
-    400: "correct the parameter that the text names",
-    402: "this project's plan does not include the API",
-    403: "give the service account access to the project, or ask for a range within the plan's history",
-    404: "check the id or name that was asked for",
-}
-
-
-class _GzipCheck:
-    """Follows a gzip stream to its end, so that a cut or damaged one is never taken for whole."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-        self._begun = False
-        self.plain = 0
-
-    def feed(self, chunk: bytes) -> None:
-        while chunk:
-            if self._member.eof:
-                # Gzip members may follow one another; together they are one text.
-                self._member = zlib.decompressobj(wbits=31)
-            self._begun = True
-            self.plain += len(self._member.decompress(chunk))
-            chunk = self._member.unused_data
-
-    @property
-    def is_complete(self) -> bool:
-        return self._member.eof or not self._begun
+    def _sleep(self, seconds: float) -> None:
+        if seconds:
+            clock.sleep(seconds, self._closing)
+        if self._closing.is_set():
+            raise MixpanelDataError("the client was closed while a call waited", fix="close it when all calls are back")
 
 
 def _is_loopback(base_url: str | None) -> bool:
@@ -324,16 +470,6 @@ def _is_loopback(base_url: str | None) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _as_sent(parameters: Mapping[str, Any]) -> dict[str, str]:
-    sent: dict[str, str] = {}
-    for name, value in parameters.items():
-        if isinstance(value, str):
-            sent[name] = value
-        elif value is not None:
-            sent[name] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return sent
 
 
 def _plainly(error: Exception) -> str:
@@ -351,34 +487,3 @@ def _error_body(response: httpx.Response) -> bytes:
         # The status says what happened; how its text broke off does not matter.
         return body
     return body
-
-
-def _in_short(body: str) -> str:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    text = body
-    if isinstance(document, dict):
-        error = document.get("error", document.get("message", document))
-        text = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-    elif body.lstrip()[:1] == "<":
-        title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
-        text = f"an HTML page: {title[1]}" if title else "an HTML page"
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + " …"
-
-
-def _retry_after(response: httpx.Response) -> int | None:
-    """Whole seconds from a Retry-After of either form, at most an hour; None when there is none that makes sense."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(int(text), LONGEST_RETRY_AFTER_S)
-    try:
-        at = parsedate_to_datetime(text)
-        # Against the server's own clock where it says it: ours may be pinned.
-        sent = response.headers.get("date")
-        seconds = (at - (parsedate_to_datetime(sent) if sent else clock.now())).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return max(0, min(round(seconds), LONGEST_RETRY_AFTER_S))

@@ -54,3 +54,25 @@ def names(argument: str, values: Iterable[str]) -> list[str]:
     if not found:
         raise InvalidArgumentError(argument, "the list is empty", fix="name at least one")
     return found
+
+
+def texts(argument: str, values: Iterable[object]) -> list[str]:
+    """The values as a list without repetitions, if they are texts, which may be empty, and at least one."""
+    if isinstance(values, str):
+        raise InvalidArgumentError(argument, f"{values!r} is one text, not a list", fix=f"write [{values!r}]")
+    found: list[str] = []
+    for value in values:
+        if not isinstance(value, str):
+            raise InvalidArgumentError(argument, f"{value!r} is not a text", fix=f"write {str(value)!r}")
+        found.append(value)
+    if not found:
+        raise InvalidArgumentError(argument, "the list is empty", fix="give at least one")
+    return list(dict.fromkeys(found))
+
+
+def whole(argument: str, value: object, least: int, most: int | None = None) -> int:
+    """The value, if it is a whole number in the range, both ends included."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value and (most is None or value <= most):
+        return value
+    bounds = f"from {least} to {most}" if most is not None else f"of at least {least}"
+    raise InvalidArgumentError(argument, f"{value!r} is not a whole number {bounds}", fix=f"give one {bounds}")

@@ -1,12 +1,15 @@
 """The one place that knows the time.
 
 `MP_NOW` pins the instant at which the clock stands: ISO 8601; a day alone means its end; without an offset, UTC.
-Durations and waiting are not pinned: a lock held by somebody else is waited for in real time.
+Durations and waiting are not pinned: a lock held by somebody else is waited for in real time, and a rate limit is
+the service's. Who replays a recording puts functions of its own in the place of `monotonic`, `epoch` and `sleep`, so
+they are called as `clock.sleep(…)` and never imported by name.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
@@ -33,9 +36,17 @@ def monotonic() -> float:
     return time.monotonic()
 
 
-def sleep(seconds: float) -> None:
-    """Wait."""
-    time.sleep(seconds)
+def epoch() -> float:
+    """Seconds since 1970, never pinned: for what is compared with the clocks of other machines."""
+    return time.time()
+
+
+def sleep(seconds: float, interrupt: threading.Event | None = None) -> None:
+    """Wait so long; less if `interrupt` is set before."""
+    if interrupt is None:
+        time.sleep(seconds)
+    else:
+        interrupt.wait(seconds)
 
 
 def parse_instant(text: str) -> datetime:

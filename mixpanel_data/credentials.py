@@ -4,7 +4,8 @@ The first that applies:
 
 1. the account named by argument or flag, out of the configuration file: who names one means it;
 2. MP_USERNAME, MP_SECRET, MP_PROJECT_ID, MP_REGION, all four; some but not all of them is an error;
-3. the account that the file's `default` names, else its first account.
+3. the account that MP_ACCOUNT names: it says which account of the file, and the four say that it is none of them;
+4. the account that the file's `default` names, else its first account.
 
 The file is `~/.mp/config.toml`, or the one that MP_CONFIG_PATH names:
 
@@ -20,21 +21,32 @@ The file is `~/.mp/config.toml`, or the one that MP_CONFIG_PATH names:
 from __future__ import annotations
 
 import base64
+import json
 import os
-import tomllib
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
+from mixpanel_data import accounts_file
 from mixpanel_data.errors import AccountNotFoundError, ConfigError
 
 REGIONS = ("us", "eu", "in")
 VARIABLES = {"username": "MP_USERNAME", "secret": "MP_SECRET", "project_id": "MP_PROJECT_ID", "region": "MP_REGION"}
 
+# What would be right, field by field.
+RIGHT = {
+    "region": f"region is one of {', '.join(REGIONS)}",
+    "project_id": "project_id is a number",
+    "username": "username is the service account's name",
+    "secret": "secret is the service account's secret",
+}
+
 _HOW_TO_CONFIGURE = (
-    "set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION, or write an account into ~/.mp/config.toml "
+    "set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION, or add an account to ~/.mp/config.toml: mp auth add NAME "
     "(MP_CONFIG_PATH names another file)"
 )
 
@@ -66,28 +78,38 @@ class Credentials(BaseModel):
         """The text without the secret, in any of the forms in which an answer could repeat it."""
         secret = self.secret.get_secret_value()
         basic = base64.b64encode(f"{self.username}:{secret}".encode()).decode()
+        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret)}
+        forms |= {basic, quote(basic, safe="")}
+        # Twice: what is repeated within a JSON text may have been one already.
+        for _ in range(2):
+            forms |= {json.dumps(form, ensure_ascii=plain)[1:-1] for form in forms for plain in (True, False)}
         # Longest first: a form that is part of another must not leave the rest of it behind.
-        for form in sorted({secret, quote(secret, safe=""), quote_plus(secret), basic, quote(basic, safe="")}, key=len)[
-            ::-1
-        ]:
+        for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, "***")
         return text
 
 
 def resolve(
-    account: str | None = None, *, project_id: str | int | None = None, region: str | None = None
+    account: str | None = None,
+    *,
+    project_id: str | int | None = None,
+    region: str | None = None,
+    path: Path | None = None,
 ) -> Credentials:
     """The credentials that apply, in the order that this module's text gives.
 
     Args:
         account: a name in the configuration file; wins over the environment
         project_id, region: in place of those that were found
+        path: the configuration file; None takes the one that `config_path` says
 
     Raises:
         ConfigError: nothing is configured, or something in it is missing or wrong; says what, and no secret.
         AccountNotFoundError: the file has no account of that name.
     """
-    found = (None if account else _from_environment()) or _from_file(account)
+    found = None if account else _from_environment()
+    if found is None:
+        found = _from_file(account or os.environ.get("MP_ACCOUNT", "").strip() or None, path or config_path())
     if project_id is not None:
         found["project_id"] = project_id
     if region is not None:
@@ -99,6 +121,35 @@ def api_base_url() -> str | None:
     """The one base URL in place of all of Mixpanel's hosts (MP_API_BASE_URL), None when unset; may hold {region}."""
     text = os.environ.get("MP_API_BASE_URL", "").strip()
     return checked_base_url(text, "MP_API_BASE_URL") if text else None
+
+
+def rate_limits() -> str:
+    """How often one may ask (MP_RATE_LIMITS), as `mixpanel_data.budget` reads it."""
+    return os.environ.get("MP_RATE_LIMITS", "").strip() or "mixpanel"
+
+
+FETCH_MEMORY_MB = 256
+
+
+def fetch_memory_mb() -> int:
+    """How much memory the engine may take for a fetch (MP_FETCH_MEMORY_MB), in megabytes; beyond that it uses the disk.
+
+    Raises:
+        ConfigError: it is not a whole number of at least 64.
+    """
+    text = os.environ.get("MP_FETCH_MEMORY_MB", "").strip() or str(FETCH_MEMORY_MB)
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 64):
+        raise ConfigError(
+            f"MP_FETCH_MEMORY_MB is not a number of megabytes: {text!r}",
+            fix=f"set it to a whole number of at least 64, or unset it for {FETCH_MEMORY_MB}",
+        )
+    return int(text[:9])
+
+
+def redis_url() -> SecretStr | None:
+    """The Redis through which several processes share a budget (MP_REDIS_URL), None when unset; may hold a password."""
+    text = os.environ.get("MP_REDIS_URL", "").strip()
+    return SecretStr(text) if text else None
 
 
 def checked_base_url(text: str, name: str) -> str:
@@ -148,46 +199,21 @@ def _from_environment() -> dict[str, Any] | None:
     return dict(values)
 
 
-def _from_file(account: str | None) -> dict[str, Any]:
-    path = config_path()
-    document = _read(path)
+def _from_file(account: str | None, path: Path) -> dict[str, Any]:
+    document = accounts_file.read(path)
     accounts = document.get("accounts", {})
-    if not isinstance(accounts, dict) or not all(isinstance(entry, dict) for entry in accounts.values()):
-        raise ConfigError(
-            f"{path}: `accounts` does not hold tables",
-            details={"path": str(path)},
-            fix="write accounts as [accounts.NAME]",
-        )
-    if account is not None:
-        name = account
-    elif "default" in document:
-        name = str(document["default"])
-    elif accounts:
-        name = next(iter(accounts))
-    else:
+    name = account or default_account(document)
+    if name is None:
         raise ConfigError("no Mixpanel credentials are configured", fix=_HOW_TO_CONFIGURE)
     if name not in accounts:
         raise AccountNotFoundError(name, list(accounts))
     return {**accounts[name], "account": name}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {type(error).__name__}",
-            details={"path": str(path)},
-            fix="make it readable, or remove it",
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        # A parser's message may quote the line, and the line may be the secret: only the position is passed on.
-        where = str(error).rpartition("(")[2].rstrip(")")
-        raise ConfigError(
-            f"{path} is not TOML ({where})", details={"path": str(path)}, fix="correct that line"
-        ) from None
+def default_account(document: Mapping[str, Any]) -> str | None:
+    """The account that a configuration file's `default` names, else its first; None where it has none."""
+    named = document.get("default")
+    return str(named) if named is not None else next(iter(document.get("accounts", {})), None)
 
 
 def _validated(found: dict[str, Any]) -> Credentials:
@@ -196,14 +222,8 @@ def _validated(found: dict[str, Any]) -> Credentials:
     except ValidationError as error:
         wrong = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False)})
     source = f"account {found['account']!r}" if found.get("account") else "the MP_* variables"
-    hints = {
-        "region": f"region is one of {', '.join(REGIONS)}",
-        "project_id": "project_id is a number",
-        "username": "username is the service account's name",
-        "secret": "secret is the service account's secret",
-    }
     raise ConfigError(
         f"{source}: missing or wrong: {', '.join(wrong)}",
         details={"wrong": wrong},
-        fix="; ".join(hints.get(field, field) for field in wrong),
+        fix="; ".join(RIGHT.get(field, field) for field in wrong),
     )

@@ -2,61 +2,62 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import arguments, clock
-from mixpanel_data.endpoints import ENDPOINTS
-from mixpanel_data.errors import (
-    DateRangeTooLargeError,
-    IncompleteExportError,
-    InvalidArgumentError,
-    StorageError,
-    TableNotFoundError,
-)
-from mixpanel_data.local import schema, store
-from mixpanel_data.local.load import Loaded, Staging, check_target
+from mixpanel_data import arguments, clock, credentials, export, parallel, pieces, progress
+from mixpanel_data.errors import DateRangeTooLargeError, InvalidArgumentError
+from mixpanel_data.local import ledger, merge, schema
+from mixpanel_data.local.inflow import Inflow
+from mixpanel_data.local.load import SAMPLE_LINES, Loaded, Staging
 from mixpanel_data.local.workdir import workdir
-from mixpanel_data.results import Result
+from mixpanel_data.parallel import BatchProgress, ParallelFetchResult
+from mixpanel_data.results import FramedResult
 
 if TYPE_CHECKING:
     from mixpanel_data.api_client import MixpanelAPIClient
+    from mixpanel_data.export import Export
+    from mixpanel_data.local.ledger import Days, Filters
+    from mixpanel_data.local.place import Place
 
 MAX_DAYS = 100
-MAX_LIMIT = 100_000
+MAX_LIMIT = export.MAX_LIMIT
+BATCH_SIZES = (100, 100_000)
 
 
 @dataclass(frozen=True)
-class FetchResult(Result):
-    """What a fetch brought in.
+class FetchResult(FramedResult):
+    """What a fetch brought in; its frame is empty, the rows are in the table.
 
-    rows: by how many rows the table grew
-    type: events
-    date_range: first and last day, as YYYY-MM-DD
+    rows: rows that the table did not have before
+    type: events or profiles
+    date_range: first and last day, as YYYY-MM-DD; None for profiles
     fetched_at: aware, UTC
     duplicates: exported events that another exported event of the same identity replaced
     skipped_lines: lines of the export that are not an event; the first few of them are in skipped_sample
+    removed_rows: rows that the table had of these days, and that Mixpanel no longer has
     """
 
     table: str
     rows: int
     type: str
     duration_seconds: float
-    date_range: tuple[str, str]
+    date_range: tuple[str, str] | None
     fetched_at: datetime
     duplicates: int
     skipped_lines: int
     skipped_sample: tuple[str, ...]
+    removed_rows: int = 0
+
+    def _records(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        return [], []
 
 
 def fetch_events(
     client: MixpanelAPIClient,
-    path: Path,
+    place: Place,
     name: str = "events",
     *,
     from_date: str,
@@ -66,94 +67,101 @@ def fetch_events(
     limit: int | None = None,
     progress: bool = True,
     append: bool = False,
-) -> FetchResult:
+    batch_size: int = 1000,
+    parallel: bool = False,
+    max_workers: int | None = None,
+    on_batch_complete: Callable[[BatchProgress], None] | None = None,
+    chunk_days: int = 7,
+) -> FetchResult | ParallelFetchResult:
     """Source: reference/mixpanel-api.md, section 8"""
     schema.table_name("name", name)
-    first, last = _days(from_date, to_date)
-    wanted = None if events is None else arguments.names("events", events)
-    if limit is not None and not 1 <= limit <= MAX_LIMIT:
-        raise InvalidArgumentError("limit", f"{limit!r} is not within 1 to {MAX_LIMIT}", fix=f"take 1 to {MAX_LIMIT}")
-    _check_before_download(path, name, append=append)
-
-    begun = clock.monotonic()
-    with workdir(path) as directory:
-        spool = directory / "export"
-        with _disk_errors(), spool.open("wb") as target, _spinner(f"fetching {name}", wanted=progress) as tell:
-            download = client.download(
-                ENDPOINTS["export"],
-                {
-                    "from_date": from_date,
-                    "to_date": to_date,
-                    "event": wanted,
-                    "where": where,
-                    "limit": limit,
-                    "time_in_ms": True,
-                },
-                target,
-                on_bytes=lambda received: tell(f"{received / 1e6:.1f} MB received"),
+    asked = export.asked(client, from_date=from_date, to_date=to_date, events=events, where=where, limit=limit)
+    arguments.whole("batch_size", batch_size, *BATCH_SIZES)
+    arguments.whole("chunk_days", chunk_days, 1, pieces.LONGEST_CHUNK_DAYS)
+    if max_workers is not None:
+        arguments.whole("max_workers", max_workers, 1)
+    filters = ledger.filters(events=asked.events, where=where, limit=limit)
+    task = _Task(asked, place, name, filters, append, credentials.fetch_memory_mb(), progress)
+    if parallel:
+        if limit is not None:
+            raise InvalidArgumentError(
+                "limit", "a parallel fetch cannot be limited", fix="leave out limit, or fetch with parallel=False"
             )
-        with Staging(directory) as staging, _spinner(f"storing {name}", wanted=progress):
-            loaded = staging.read(spool, gzipped=download.gzipped)
-            _check_complete(loaded)
-            spool.unlink()
-            fetched_at = clock.now()
-            rows = staging.merge(path, name, from_date=first, to_date=last, append=append, fetched_at=fetched_at)
-    return FetchResult(
-        table=name,
-        rows=rows,
-        type="events",
-        duration_seconds=round(clock.monotonic() - begun, 3),
-        date_range=(from_date, to_date),
-        fetched_at=fetched_at,
-        duplicates=loaded.duplicates,
-        skipped_lines=loaded.skipped,
-        skipped_sample=loaded.sample,
-    )
-
-
-def _days(from_date: str, to_date: str) -> tuple[date, date]:
-    first, last = arguments.day_range(from_date, to_date)
-    days = (last - first).days + 1
+        return task.in_parallel(chunk_days, max_workers, on_batch_complete)
+    days = (asked.last - asked.first).days + 1
     if days > MAX_DAYS:
-        raise DateRangeTooLargeError(first, last, days, MAX_DAYS)
-    return first, last
+        raise DateRangeTooLargeError(asked.first, asked.last, days, MAX_DAYS)
+    return task.in_sequence()
 
 
-def _check_before_download(path: Path, name: str, *, append: bool) -> None:
-    if path.exists():
-        with store.connection(path, "read") as con:
-            check_target(con, name, append=append)
-    elif append:
-        raise TableNotFoundError(name)
+@dataclass(frozen=True)
+class _Task:
+    asked: Export
+    place: Place
+    table: str
+    filters: Filters
+    append: bool
+    memory_mb: int
+    progress: bool
 
+    @property
+    def days(self) -> Days:
+        return (self.asked.first, self.asked.last)
 
-def _check_complete(loaded: Loaded) -> None:
-    """A failure after the first byte is a last line of plain text, under a status of 200."""
-    if loaded.last_line is not None:
-        raise IncompleteExportError(
-            f"the export ended with a line that is not an event: {loaded.last_line!r}",
-            status_code=200,
-            details={"lines": loaded.lines, "last_line": loaded.last_line},
+    def in_sequence(self) -> FetchResult:
+        begun = clock.monotonic()
+        rest = merge.unfinished(self.place, self.table, self.days, self.filters, append=self.append)
+        # An earlier fetch of the same that was cut in pieces has left some of them to do.
+        done = [self._piece(days, append=self.append or bool(rest)) for days in pieces.joined(rest or [self.days])]
+        sample = [line for loaded, _, _ in done for line in loaded.sample]
+        return FetchResult(
+            table=self.table,
+            rows=sum(merged.added for _, merged, _ in done),
+            type="events",
+            duration_seconds=round(clock.monotonic() - begun, 3),
+            date_range=(self.asked.first.isoformat(), self.asked.last.isoformat()),
+            fetched_at=done[-1][2],
+            duplicates=sum(loaded.duplicates for loaded, _, _ in done),
+            skipped_lines=sum(loaded.skipped for loaded, _, _ in done),
+            skipped_sample=tuple(sample[:SAMPLE_LINES]),
+            removed_rows=sum(merged.removed for _, merged, _ in done),
         )
 
+    def _piece(self, days: Days, *, append: bool) -> tuple[Loaded, merge.Merged, datetime]:
+        with workdir(self.place) as directory, Staging(directory, self.memory_mb) as staging:
+            with progress.spinner(f"fetching {self.table}", wanted=self.progress) as tell:
+                with Inflow(staging, directory) as inflow:
+                    download = self.asked.download(days, inflow, plain=True, on_bytes=tell)
+                    loaded = inflow.finish()
+                export.check_complete(loaded)
+            fetched_at = clock.now()
+            merged = merge.merge(
+                staging,
+                loaded,
+                self.place,
+                merge.Piece(
+                    table=self.table,
+                    days=days,
+                    asked=self.days,
+                    filters=self.filters,
+                    fetched_at=fetched_at,
+                    received_bytes=download.bytes_received,
+                    append=append,
+                ),
+            )
+        return loaded, merged, fetched_at
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"the export cannot be kept on disk ({error.strerror})",
-            fix="make room beside the database, then fetch again",
-        ) from error
-
-
-@contextmanager
-def _spinner(title: str, *, wanted: bool) -> Iterator[Callable[[str], None]]:
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda _text: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(title) as status:
-        yield lambda text: status.update(f"{title}: {text}")
+    def in_parallel(
+        self, chunk_days: int, max_workers: int | None, on_batch_complete: Callable[[BatchProgress], None] | None
+    ) -> ParallelFetchResult:
+        rest = merge.unfinished(self.place, self.table, self.days, self.filters, append=self.append)
+        job = parallel.Job(
+            export=self.asked,
+            place=self.place,
+            table=self.table,
+            filters=self.filters,
+            append=self.append or bool(rest),
+            pieces=rest or parallel.pieces_of(self.asked, chunk_days),
+            memory_mb=self.memory_mb,
+        )
+        return job.run(max_workers or parallel.MAX_WORKERS, on_batch_complete, progress=self.progress)

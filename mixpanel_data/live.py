@@ -1,28 +1,24 @@
-"""What Mixpanel computes: counts of events, over time and by segment.
+"""What Mixpanel counts: events over time, by segment, and by the values of a property.
 
-A result class, the call that makes it and the decoder of its answer stand together.
+A result class, the call that makes it and the decoder of its answer stand together, here and in the modules beside:
+funnels, retention, frequency, numeric, activity, reports, jql, scripted.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import arguments
+from mixpanel_data import arguments, choices
+from mixpanel_data.answers import Answer
 from mixpanel_data.endpoints import ENDPOINTS
-from mixpanel_data.errors import APIError
+from mixpanel_data.expressions import normalize_on_expression
 from mixpanel_data.results import FramedResult
+from mixpanel_data.series import Series, cells, days, dense
 
 if TYPE_CHECKING:
     from mixpanel_data.api_client import MixpanelAPIClient
-
-UNITS = ("minute", "hour", "day", "week", "month")
-COUNT_TYPES = ("general", "unique", "average")
-
-Series = dict[str, dict[str, int | float]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class SegmentationResult(FramedResult):
     series: Series
 
     def _records(self) -> tuple[list[str], list[tuple[Any, ...]]]:
-        return ["date", "segment", "count"], _cells(self.series)
+        return ["date", "segment", "count"], cells(self.series)
 
 
 def segmentation(
@@ -62,19 +58,19 @@ def segmentation(
     """Source: reference/mixpanel-api.md, sections 5 and 7.7"""
     arguments.name("event", event)
     first, last = arguments.day_range(from_date, to_date)
-    arguments.one_of("unit", unit, UNITS)
+    arguments.one_of("unit", unit, choices.BUCKET_UNITS)
     answer = client.call(
         ENDPOINTS["segmentation"],
         {
             "event": event,
             "from_date": from_date,
             "to_date": to_date,
-            "on": None if on is None else on_expression(arguments.name("on", on)),
+            "on": None if on is None else normalize_on_expression(arguments.name("on", on)),
             "unit": unit,
             "where": where,
         },
     )
-    series = _series(answer, "segmentation", _days(first, last) if unit == "day" else ())
+    series = dense(Answer("segmentation", answer), days(first, last, unit), () if on is not None else [event])
     return SegmentationResult(
         event=event,
         from_date=from_date,
@@ -86,17 +82,6 @@ def segmentation(
     )
 
 
-def on_expression(on: str) -> str:
-    """What Mixpanel takes as `on`: a bare property name becomes an accessor, an expression stays as it is.
-
-    Source: reference/mixpanel-api.md, section 14 (6)
-    """
-    if re.search(r"\b(properties|user|event)\[\"", on):
-        return on
-    escaped = on.replace("\\", "\\\\").replace('"', '\\"')
-    return f'properties["{escaped}"]'
-
-
 @dataclass(frozen=True)
 class EventCountsResult(FramedResult):
     """How often several events happened, over time.
@@ -106,7 +91,7 @@ class EventCountsResult(FramedResult):
         the buckets ascending, in the project's time zone
     """
 
-    events: tuple[str, ...]
+    events: list[str]
     from_date: str
     to_date: str
     unit: str
@@ -114,7 +99,7 @@ class EventCountsResult(FramedResult):
     series: Series
 
     def _records(self) -> tuple[list[str], list[tuple[Any, ...]]]:
-        return ["date", "event", "count"], _cells(self.series)
+        return ["date", "event", "count"], cells(self.series)
 
 
 def event_counts(
@@ -129,58 +114,80 @@ def event_counts(
     """Source: reference/mixpanel-api.md, sections 5 and 7.5"""
     wanted = arguments.names("events", events)
     first, last = arguments.day_range(from_date, to_date)
-    arguments.one_of("type", type, COUNT_TYPES)
-    arguments.one_of("unit", unit, UNITS)
+    arguments.one_of("type", type, choices.COUNT_TYPES)
+    arguments.one_of("unit", unit, choices.BUCKET_UNITS)
     answer = client.call(
         ENDPOINTS["event_counts"],
         {"event": wanted, "type": type, "unit": unit, "from_date": from_date, "to_date": to_date},
     )
     return EventCountsResult(
-        events=tuple(wanted),
+        events=wanted,
         from_date=from_date,
         to_date=to_date,
         unit=unit,
         type=type,
-        series=_series(answer, "events", _days(first, last) if unit == "day" else (), wanted),
+        series=dense(Answer("events", answer), days(first, last, unit), wanted),
     )
 
 
-def _series(answer: Any, operation: str, buckets: Iterable[str], keys: Iterable[str] = ()) -> Series:
-    """The envelope's values, dense and in order: some endpoints leave zeros out, and `series` comes unsorted.
+@dataclass(frozen=True)
+class PropertyCountsResult(FramedResult):
+    """How often one event happened with each value of a property, over time.
 
-    Args:
-        buckets: those that are there whether or not anything happened in them; days are known beforehand, where a
-            week begins is the project's setting
-        keys: the same for the names of the series
-
-    Source: reference/mixpanel-api.md, section 5.4
+    series: value, as text → bucket → count; the largest first, every value that was asked for, and every day if the
+        unit is day, zeros included. Unless values were asked for, events without the property are under "undefined".
     """
-    data = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(data, dict) or not _are_counts(data.get("values")) or not _are_texts(data.get("series")):
-        raise APIError(f"the answer of {operation} is not a series of counts", status_code=200)
-    values: Series = data["values"]
-    ordered = sorted({*buckets, *data["series"], *(bucket for counts in values.values() for bucket in counts)})
-    return {
-        key: {bucket: values.get(key, {}).get(bucket, 0) for bucket in ordered}
-        for key in dict.fromkeys([*keys, *values])
-    }
+
+    event: str
+    property_name: str
+    from_date: str
+    to_date: str
+    unit: str
+    type: str
+    series: Series
+
+    def _records(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        return ["date", "value", "count"], cells(self.series)
 
 
-def _days(first: date, last: date) -> list[str]:
-    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
-
-
-def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
-
-
-def _are_counts(values: Any) -> bool:
-    return isinstance(values, dict) and all(
-        isinstance(counts, dict)
-        and all(isinstance(count, int | float) and not isinstance(count, bool) for count in counts.values())
-        for counts in values.values()
+def property_counts(
+    client: MixpanelAPIClient,
+    event: str,
+    property_name: str,
+    *,
+    from_date: str,
+    to_date: str,
+    type: str = "general",  # noqa: A002 -- the public contract's own name
+    unit: str = "day",
+    values: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> PropertyCountsResult:
+    """Source: reference/mixpanel-api.md, sections 5 and 7.6"""
+    arguments.name("event", event)
+    arguments.name("property_name", property_name)
+    first, last = arguments.day_range(from_date, to_date)
+    arguments.one_of("type", type, choices.COUNT_TYPES)
+    arguments.one_of("unit", unit, choices.BUCKET_UNITS)
+    wanted = None if values is None else arguments.texts("values", values)
+    answer = client.call(
+        ENDPOINTS["property_counts"],
+        {
+            "event": event,
+            "name": property_name,
+            "values": wanted,
+            "type": type,
+            "unit": unit,
+            "from_date": from_date,
+            "to_date": to_date,
+            "limit": None if limit is None else arguments.whole("limit", limit, 1),
+        },
     )
-
-
-def _cells(series: Series) -> list[tuple[Any, ...]]:
-    return [(bucket, key, count) for key, buckets in series.items() for bucket, count in buckets.items()]
+    return PropertyCountsResult(
+        event=event,
+        property_name=property_name,
+        from_date=from_date,
+        to_date=to_date,
+        unit=unit,
+        type=type,
+        series=dense(Answer("events/properties", answer), days(first, last, unit), wanted or ()),
+    )

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
 
@@ -39,6 +41,12 @@ class FramedResult(Result, ABC):
         """The frame's records, without making a frame."""
         columns, rows = self._records()
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Objects as a table: a column for each key in the order of first sight, None where an object lacks it."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return columns, [tuple(row.get(column) for column in columns) for row in rows]
 
 
 def _json(value: Any) -> Any:

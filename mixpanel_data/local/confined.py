@@ -1,8 +1,8 @@
-"""The program that runs one SELECT of somebody else's: reads a request from stdin, writes an answer to stdout, ends.
+"""What runs one SELECT of somebody else's, in a process of its own: takes a request, answers it, ends.
 
-The locks, from the outside in: the kernel bounds its memory; the text must parse to exactly one SELECT; the engine has
-the database open read-only and may touch no file but those it spills into, loads no extension, and its configuration is
-locked; a read-only transaction; bounds on time, rows and bytes.
+The locks, from the outside in: the kernel bounds its memory and its time; the text must parse to exactly one SELECT;
+the engine has the database open read-only and may touch no file but those it spills into, loads no extension, and its
+configuration is locked; a read-only transaction; bounds on time, rows and bytes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import json
 import os
 import re
 import resource
-import shutil
-import sys
+import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import duckdb
 
@@ -31,6 +31,23 @@ DATA_LIMIT_BYTES = 1_500_000_000
 SPILL_LIMIT = "4GB"
 THREADS = 2
 ROWS_AT_ONCE = 64
+# Beyond what a query may take even where nobody is left to end it.
+SPARE_CPU_S = 60
+
+# What holds for every request. Nothing is open yet that could be read, so that a child can wait in this state.
+_SETTINGS: dict[str, object] = {
+    "memory_limit": MEMORY_LIMIT,
+    "threads": THREADS,
+    "max_temp_directory_size": SPILL_LIMIT,
+    "TimeZone": "UTC",
+    "enable_progress_bar": "false",
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "temp_directory": "",
+}
 
 ALLOWED = "send one SELECT (also WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE, or EXPLAIN before a SELECT)"
 
@@ -39,13 +56,19 @@ class RefusedError(Exception):
     """The text is not one SELECT."""
 
 
-def checked(text: str) -> str:
+Parser = Callable[[str], list[duckdb.Statement]]
+
+
+def checked(text: str, parse: Parser = duckdb.extract_statements) -> str:
     """The text to run, if it is exactly one SELECT or the EXPLAIN of one.
+
+    Args:
+        parse: the engine's own parser; that of a connection, where there is one, is there already
 
     Raises:
         RefusedError: it is something else, or does not parse.
     """
-    statements = _parsed(text)
+    statements = _parsed(text, parse)
     if len(statements) != 1:
         raise RefusedError(f"there are {len(statements)} statements where one SELECT is expected")
     kind = _kind(statements[0])
@@ -55,15 +78,15 @@ def checked(text: str) -> str:
     if kind != "EXPLAIN" or explained is None:
         raise RefusedError(f"a {kind} statement is not allowed here")
     # EXPLAIN ANALYZE runs what stands behind it, whatever it is.
-    behind = _parsed(explained[2])
+    behind = _parsed(explained[2], parse)
     if [_kind(statement) for statement in behind] != ["SELECT"]:
         raise RefusedError("only a SELECT can be explained here")
     return f"explain {'analyze ' if explained[1] else ''}{behind[0].query}"
 
 
-def _parsed(text: str) -> list[duckdb.Statement]:
+def _parsed(text: str, parse: Parser) -> list[duckdb.Statement]:
     try:
-        return duckdb.extract_statements(text)
+        return parse(text)
     except duckdb.Error as error:
         raise RefusedError(str(error)) from error
 
@@ -72,62 +95,34 @@ def _kind(statement: duckdb.Statement) -> str:
     return str(statement.type).rpartition(".")[2]
 
 
-def _confined(path: Path, spill: Path | None) -> duckdb.DuckDBPyConnection:
-    """Open the store so that it can be read as a database and not as a file.
-
-    The engine lets SQL read the files of an open database by their paths. So it is opened by a second name, and that
-    name is taken away again; where the file system has no second names, the engine does without all files, its own
-    temporary ones included.
-    """
-    linked = None
-    if spill is not None:
-        with suppress(OSError):
-            linked = _second_name(path.resolve(), spill)
-    con = duckdb.connect(str(linked or path), read_only=True)
-    if linked is not None:
-        shutil.rmtree(linked.parent)
-    settings: list[tuple[str, object]] = [
-        ("memory_limit", MEMORY_LIMIT),
-        ("threads", THREADS),
-        ("temp_directory", spill if linked else ""),
-        ("max_temp_directory_size", SPILL_LIMIT),
-        ("TimeZone", "UTC"),
-        ("enable_progress_bar", "false"),
-        ("autoinstall_known_extensions", "false"),
-        ("autoload_known_extensions", "false"),
-        ("allow_community_extensions", "false"),
-        ("allow_persistent_secrets", "false"),
-        ("enable_external_access", "false"),
-    ]
-    if linked is None:
-        settings.append(("disabled_filesystems", "LocalFileSystem"))
-    for setting, value in (*settings, ("lock_configuration", "true")):
-        con.execute(f"set {setting} = {schema.literal(str(value))}")
-    con.execute("begin transaction read only")
+def _ready() -> duckdb.DuckDBPyConnection:
+    """An engine without a database, bounded as far as it can be before the request is known."""
+    con = duckdb.connect(":memory:")
+    _set(con, _SETTINGS)
     return con
 
 
-def _second_name(path: Path, spill: Path) -> Path:
-    home = spill / "names"
-    home.mkdir()
-    os.link(path, home / path.name)
-    wal = path.with_name(path.name + ".wal")
-    if wal.exists():
-        # What a writer that crashed had committed.
-        os.link(wal, home / wal.name)
-    return home / path.name
+def _set(con: duckdb.DuckDBPyConnection, settings: dict[str, object]) -> None:
+    for setting, value in settings.items():
+        con.execute(f"set {setting} = {schema.literal(str(value))}")
 
 
-def _run(request: dict[str, Any]) -> NoReturn:
-    text = checked(request["query"])
+def _run(con: duckdb.DuckDBPyConnection, request: dict[str, Any], answer: Callable[[dict[str, Any]], NoReturn]) -> None:
+    text = checked(request["query"], con.extract_statements)
     path, spill = Path(request["path"]), Path(request["spill"]) if request["spill"] else None
-    # This connection only keeps writers out while the other one opens the file, and until we end.
-    with store.connection(path, "read", wait_s=request["lock_wait_s"]):
-        con = _confined(path, spill)
+    with store.attached_unseen(con, path, "store", spill, wait_s=request["lock_wait_s"]) as unseen:
+        con.execute("use store")
+        if unseen:
+            _set(con, {"temp_directory": spill, "enable_external_access": "false"})
+        else:
+            # Without its own temporary files too: what keeps those apart from the database is the second name.
+            _set(con, {"enable_external_access": "false", "disabled_filesystems": "LocalFileSystem"})
+        _set(con, {"lock_configuration": "true"})
+        con.execute("begin transaction read only")
         threading.Thread(target=_interrupt_late, args=(con, request["timeout_s"]), daemon=True).start()
         _query.run(con, text)
         # Nothing is closed: closing would wait for the rest of a query whose rows were enough.
-        _end(_rows(con, request["max_rows"], request["max_bytes"]))
+        answer(_rows(con, request["max_rows"], request["max_bytes"]))
 
 
 def _interrupt_late(con: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
@@ -153,43 +148,57 @@ def _rows(con: duckdb.DuckDBPyConnection, max_rows: int, max_bytes: int) -> dict
     return {"columns": columns, "rows": rows, "truncated": False}
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+def serve(orders: socket.socket) -> NoReturn:
+    """Make ready, wait for the one request, answer it, and end with this process whatever happens.
 
-
-def main() -> None:
-    """Answer the one request on stdin."""
-    request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(ValueError, OSError):
-        # Where the system does not know the limit, the engine's own has to do.
-        resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT_BYTES, DATA_LIMIT_BYTES))
-    started = clock.monotonic()
-    answer: dict[str, Any]
+    Args:
+        orders: sends one message: the socket on which the request stands and the answer is expected
+    """
     try:
-        _run(request)
+        with suppress(ValueError, OSError):
+            # Where the system does not know the limit, the engine's own has to do.
+            resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT_BYTES, DATA_LIMIT_BYTES))
+        con = _ready()
+        _, files, _, _ = socket.recv_fds(orders, 1, 1)
+        if files:
+            _answer(con, socket.socket(fileno=files[0]))
+    finally:
+        os._exit(0)
+
+
+def _answer(con: duckdb.DuckDBPyConnection, talk: socket.socket) -> None:
+    stream = talk.makefile("rb")
+    request = json.loads(stream.readline())
+    threading.Thread(target=_end_with_asker, args=(stream,), daemon=True).start()
+    cpu = int(request["timeout_s"]) * THREADS + SPARE_CPU_S
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    if request["spill"]:
+        os.chdir(request["spill"])
+
+    def answer(document: dict[str, Any]) -> NoReturn:
+        talk.sendall(json.dumps(document).encode())
+        os._exit(0)
+
+    started = clock.monotonic()
+    try:
+        _run(con, request, answer)
     except RefusedError as error:
-        answer = {"error": "query", "text": str(error), "fix": ALLOWED}
+        answer({"error": "query", "text": str(error), "fix": ALLOWED})
     except DatabaseLockedError as error:
-        answer = {"error": "locked", "text": str(error), "pid": error.holding_pid}
-    except MixpanelDataError as error:
-        answer = {"error": "storage", "text": str(error)}
+        answer({"error": "locked", "text": str(error), "pid": error.holding_pid})
+    except (MixpanelDataError, OSError) as error:
+        answer({"error": "storage", "text": str(error)})
     except duckdb.InterruptException as error:
-        answer = {"error": "time", "text": str(error)}
+        answer({"error": "time", "text": str(error)})
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         late = clock.monotonic() - started > request["timeout_s"]
-        answer = {"error": "time" if late else "memory", "text": str(error) or "out of memory"}
+        answer({"error": "time" if late else "memory", "text": str(error) or "out of memory"})
     except duckdb.Error as error:
-        answer = {"error": "query", "text": str(error)}
-    _end(answer)
+        answer({"error": "query", "text": str(error)})
 
 
-def _end(answer: dict[str, Any]) -> NoReturn:
-    sys.stdout.buffer.write(json.dumps(answer).encode())
-    sys.stdout.buffer.flush()
+def _end_with_asker(stream: BinaryIO) -> None:
+    # Whoever asks keeps the socket open until it has the answer; its end says that nobody waits for one.
+    stream.read()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

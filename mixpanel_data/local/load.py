@@ -1,346 +1,291 @@
-"""From a spool of exported lines to a table: DuckDB reads, deduplicates and merges; Python never parses a line.
+"""From exported lines to staged events: DuckDB reads and deduplicates; Python never parses a line.
 
-Reading happens in an instance of its own, bounded in memory, that nobody else knows; the store is entered only for
-the merge, one transaction that brings the table and its metadata in whole or not at all.
+This happens in an instance of its own that nobody else knows, bounded in memory; `merge` brings what is staged into the
+store.
 """
 
 from __future__ import annotations
 
-import gzip
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC
-from itertools import islice
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import duckdb
 
-from mixpanel_data import clock
-from mixpanel_data.errors import InvalidArgumentError, StorageError, TableExistsError, TableNotFoundError
+from mixpanel_data.credentials import FETCH_MEMORY_MB
+from mixpanel_data.errors import StorageError
 from mixpanel_data.local import schema, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, datetime
 
-MEMORY_LIMIT = "1GB"
-# A merge comes after a download that nobody wants to repeat: it is more patient than a question is.
-MERGE_WAIT_S = 60.0
+MEMORY_LIMIT_MB = FETCH_MEMORY_MB
 SAMPLE_LINES = 5
 SAMPLE_CHARACTERS = 200
+# Repetitions are looked for among so many events at once, so that it takes no more memory when there are more.
+EVENTS_AT_ONCE = 1_000_000
+# A thread reads so much at a time, and an event is at most 1 MB; a longer one is read by itself.
+LONGEST_LINE = 4_000_000
 # No event is in the year 5138 in seconds, nor before March 1973 in milliseconds.
 _LARGEST_SECONDS = 100_000_000_000
 _LAST_MS = 253_402_300_799_999
 
+_STAGED = """
+create table staged (
+    event_name varchar, event_time timestamp, distinct_id varchar, insert_id varchar, properties json,
+    processing_ms bigint, derived boolean, identity ubigint
+)
+"""
+
+# `properties` loses the keys that have columns. An object is taken apart and written anew for that only where it must
+# be, for it takes longer than all the rest: where `time` and `distinct_id` stand first, and `$insert_id` anywhere, each
+# in the plain way and once, they are cut out of the text. What is left then has none of them at any depth.
 # Milliseconds were asked for, and both are understood. A leading `$` would make a key a path, hence the quotes.
 # What begins with a brace is an object: the reader writes JSON without blanks, and asking for its type parses it again.
-_READ = """
-create table staged as
+_EVENTS = """
 with lines as (
     select event, properties,
         json_extract_string(
             properties, ['$."time"', '$."distinct_id"', '$."$insert_id"', '$."mp_processing_time_ms"']
         ) as keys
     from read_json(
-        {file}, format = 'newline_delimited', compression = {compression}, ignore_errors = true,
-        columns = {{event: 'VARCHAR', properties: 'JSON'}}
+        {file}, format = 'newline_delimited', compression = 'none', ignore_errors = true,
+        maximum_object_size = {longest}, columns = {{event: 'VARCHAR', properties: 'JSON'}}
     )
 ), timed as (
     select event, properties, keys,
         case when abs(time) > {largest_seconds} then round(time) else round(time * 1000) end as time_ms
     from (select event, properties, keys, try_cast(keys[1] as double) as time from lines)
-)
-select event as event_name,
-    case when starts_with(properties::varchar, '{{') and abs(time_ms) <= {last_ms}
-        then make_timestamp_ms(time_ms::bigint) end as event_time,
-    coalesce(keys[2], '') as distinct_id,
-    nullif(keys[3], '') as insert_id,
-    json_merge_patch(properties, '{{"time":null,"distinct_id":null,"$insert_id":null}}') as properties,
-    try_cast(keys[4] as bigint) as processing_ms
-from timed
-"""
-
-_IS_EVENT = "event_name is not null and event_time is not null"
-
-# An event without an id is known by what it says; alike ones are told apart by their number, so that the same lines
-# always get the same ids, and a second fetch finds them again.
-_DERIVE_IDS = """
-update staged set insert_id = derived.id from (
-    select line, 'derived-' || said || case when copy > 1 then '-' || copy else '' end as id from (
-        select line, said, row_number() over (partition by said order by line) as copy from (
-            select rowid as line, md5(concat_ws(
-                chr(31), event_name, epoch_ms(event_time), distinct_id,
-                json_merge_patch(properties, '{"mp_processing_time_ms":null}')
-            )) as said
-            from staged where insert_id is null and event_name is not null and event_time is not null
+), events as (
+    select event as event_name,
+        case when starts_with(properties::varchar, '{{') and abs(time_ms) <= {last_ms}
+            then make_timestamp_ms(time_ms::bigint) end as event_time,
+        coalesce(keys[2], '') as distinct_id,
+        nullif(keys[3], '') as given_id,
+        case when not regexp_matches(cut, '"(time|distinct_id|[$]insert_id)":')
+            then '{{' || ltrim(cut, ',') end as rest,
+        properties as whole,
+        try_cast(keys[4] as bigint) as processing_ms
+    from (
+        select *, case
+            when keys[3] is null then headless
+            when starts_with(headless, named) then substring(headless, length(named) + 1)
+            when strlen(replace(headless, named, '')) = strlen(headless) - strlen(named)
+            then replace(headless, named, '')
+        end as cut
+        from (
+            select *, ',"$insert_id":"' || keys[3] || '"' as named,
+                case when starts_with(properties::varchar, head) then substring(properties::varchar, length(head) + 1)
+                end as headless
+            from (select *, '{{"time":' || keys[1] || ',"distinct_id":"' || keys[2] || '"' as head from timed)
         )
     )
-) as derived where staged.rowid = derived.line
+)
+"""
+
+# An event without an id is known by what it says, so that the same line always gets the same id.
+_STAGE = """
+insert into staged {events}, known as (
+    select event_name, event_time, distinct_id, properties, processing_ms, given_id is null as derived,
+        coalesce(given_id, 'derived-' || md5(concat_ws(
+            chr(31), event_name, epoch_ms(event_time), distinct_id,
+            json_merge_patch(properties, '{{"mp_processing_time_ms":null}}')
+        ))) as insert_id
+    from (
+        select *, coalesce(rest, json_merge_patch(whole, '{{"time":null,"distinct_id":null,"$insert_id":null}}'))
+            as properties
+        from events where event_name is not null and event_time is not null
+    )
+)
+select event_name, event_time, distinct_id, insert_id, properties, processing_ms, derived,
+    hash(event_name, event_time, distinct_id, insert_id)
+from known
+"""
+
+_SKIPPED = """
+{events}, numbered as (
+    select row_number() over () - 1 as line, event_name is not null and event_time is not null as is_event from events
+)
+select count(*), count(*) filter (not is_event), min(line, {sample}) filter (not is_event),
+    max(line) filter (not is_event)
+from numbered
 """
 
 # By hash first: only the few rows whose hash repeats are worth comparing.
-_MARK_DUPLICATES = """
-create table duplicates as
-select line from (
-    select rowid as line, row_number() over (
-        partition by event_name, event_time, distinct_id, insert_id order by processing_ms desc nulls last, rowid desc
+_REPEATED = """
+create or replace temp table repeated as
+select identity from staged where identity % {parts} = {part} group by identity having count(*) > 1
+"""
+# Of the copies of an event the newest stays. Without an id, alike events are as many as they are: they are told apart
+# by their number, the same ones each time.
+_PLACES = """
+create or replace temp table places as
+select line, derived, place from (
+    select rowid as line, derived, row_number() over (
+        partition by event_name, event_time, distinct_id, insert_id
+        order by case when derived then 0 else processing_ms end desc nulls last,
+            case when derived then -rowid else rowid end desc
     ) as place
-    from staged
-    where hash(event_name, event_time, distinct_id, insert_id) in (
-        select identity from (
-            select hash(event_name, event_time, distinct_id, insert_id) as identity from staged
-        ) group by identity having count(*) > 1
-    )
+    from staged where identity in (select identity from repeated)
 ) where place > 1
 """
-
-_SAME = " and ".join(f"known.{column} = staged.{column}" for column in schema.EVENT_KEY)
-_REPLACE = f"""
-delete from {{table}} as known using {{source}} as staged
-where {_SAME} and known.event_time between {{first}} and {{last}}
-and coalesce(staged.processing_ms, -1)
-    >= coalesce(try_cast(known.properties ->> '$."mp_processing_time_ms"' as bigint), -1)
-"""  # noqa: S608 -- the columns are the schema's own
-_ADD = f"""
-insert into {{table}} select {", ".join(schema.EVENT_COLUMNS)} from {{source}} as staged
-where not exists (
-    from {{table}} as known where {_SAME} and known.event_time between {{first}} and {{last}}
-)
-"""  # noqa: S608 -- the columns are the schema's own
+_NUMBER = """
+update staged set insert_id = insert_id || '-' || places.place
+from places where places.derived and staged.rowid = places.line
+"""
+_DROP = "delete from staged where rowid in (select line from places where not derived)"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a spool held.
+    """What an export held.
 
     lines: that are not blank
+    rows: events, each once
+    duplicates: events that another one replaces
     skipped: lines that are not an event, in number and the first few as text
     last_line: the text of the last line if it is not an event, else None
-    duplicates: events that another one replaces
     """
 
     lines: int
+    rows: int
+    duplicates: int
     skipped: int
     sample: tuple[str, ...]
     last_line: str | None
-    duplicates: int
+
+
+@dataclass(slots=True)
+class _Skipped:
+    lines: int = 0
+    number: int = 0
+    sample: list[str] = field(default_factory=list)
+    last_line: str | None = None
 
 
 class Staging:
-    """A private instance in memory that spills into `directory`."""
+    """A private instance in memory that spills into `directory`.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._con = duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(directory / "spill")}
+    Args:
+        memory_mb: how much it may hold in memory
+    """
+
+    def __init__(self, directory: Path, memory_mb: int = MEMORY_LIMIT_MB) -> None:
+        self.directory = directory
+        self.con = duckdb.connect(
+            ":memory:", config={"memory_limit": f"{memory_mb}MB", "temp_directory": str(directory / "spill")}
         )
-        store.quiet(self._con)
+        store.quiet(self.con)
+        self.clear()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._con.close()
+        self.con.close()
 
-    def read(self, spool: Path, *, gzipped: bool) -> Loaded:
-        """Read the spool; afterwards `staged` holds its events, each once.
+    def clear(self) -> None:
+        """Forget what is staged."""
+        self._skipped = _Skipped()
+        self.con.execute("drop table if exists staged")
+        self.con.execute(_STAGED)
+
+    def load(self, spool: Path, lines: int) -> None:
+        """Stage the events of a spool.
+
+        Args:
+            spool: a file of whole lines
+            lines: how many it has, blank ones included
 
         Raises:
             StorageError: memory or disk ran out.
 
-        Source: reference/mixpanel-api.md, sections 8 and 11.4
+        Source: reference/mixpanel-api.md, section 8
         """
-        with _engine_errors("the events cannot be staged"):
-            self._con.execute(
-                _READ.format(
-                    file=schema.literal(str(spool)),
-                    compression="'gzip'" if gzipped else "'none'",
-                    largest_seconds=_LARGEST_SECONDS,
-                    last_ms=_LAST_MS,
-                )
-            )
-            lines, skipped, nameless = self._counts()
-            sample: tuple[str, ...] = ()
-            last_line = None
-            if skipped:
-                numbers = [
-                    row[0]
-                    for row in self._con.execute(
-                        f"select rowid from staged where not ({_IS_EVENT}) order by rowid"  # noqa: S608 -- our own text
-                    ).fetchmany(SAMPLE_LINES)
-                ]
-                ends_badly = self._one(
-                    f"select not ({_IS_EVENT}) from staged where rowid = {lines - 1}"  # noqa: S608 -- our own text
-                )
-                texts = _lines(spool, gzipped=gzipped, numbers=[*numbers, lines - 1])
-                sample = tuple(texts[number] for number in numbers)
-                last_line = texts[lines - 1] if ends_badly else None
-                self._con.execute(f"delete from staged where not ({_IS_EVENT})")  # noqa: S608 -- our own text
-            if nameless:
-                self._con.execute(_DERIVE_IDS)
-            self._con.execute(_MARK_DUPLICATES)
-            duplicates = int(self._one("select count(*) from duplicates"))
-            if duplicates:
-                self._con.execute("delete from staged where rowid in (select line from duplicates)")
-        return Loaded(lines, skipped, sample, last_line, duplicates)
+        with engine_errors("the events cannot be staged"):
+            try:
+                staged = self._one(self._reading(_STAGE, spool, LONGEST_LINE))
+                longest = LONGEST_LINE
+            except duckdb.InvalidInputException as error:
+                if "maximum_object_size" not in str(error):
+                    raise
+                longest = max(LONGEST_LINE, spool.stat().st_size)
+                staged = self._one(self._reading(_STAGE, spool, longest))
+            if staged == lines:
+                self._skipped.lines += lines
+                self._skipped.last_line = None
+            else:
+                self._look_at_skipped(spool, longest)
 
-    def merge(
-        self, path: Path, table: str, *, from_date: date, to_date: date, append: bool, fetched_at: datetime
-    ) -> int:
-        """Bring the staged events into the store's table; returns by how many rows it grew.
+    def finish(self) -> Loaded:
+        """Leave each staged event once.
 
         Raises:
-            TableExistsError, TableNotFoundError, InvalidArgumentError: as `check_target`.
-            DatabaseLockedError: others kept the file for a minute.
-            StorageError: disk or memory ran out; the store is as it was.
+            StorageError: memory or disk ran out.
+
+        Source: reference/mixpanel-api.md, section 11.4
         """
-        at = store.door(path)
-        job = _Merge(table, from_date, to_date, append=append, fetched_at=fetched_at)
-        with _engine_errors("the events cannot be stored"):
-            if at.held:
-                # The user's own connection keeps the file open, and a second instance of it cannot be.
-                parquet = self._directory / "staged.parquet"
-                self._con.execute(f"copy staged to {schema.literal(str(parquet))} (format parquet)")
-                with store.connection(path, "write", wait_s=MERGE_WAIT_S) as con:
-                    return job.run(con, source=f"read_parquet({schema.literal(str(parquet))})", catalog=None)
-            with at.entered(object(), MERGE_WAIT_S):
-                store.prepare(path)
-                attach = f"attach {schema.literal(str(path))} as store"
-                deadline = clock.monotonic() + MERGE_WAIT_S
-                with at.opening:
-                    store.patiently(lambda: self._con.execute(attach), path, deadline)
-                try:
-                    return job.run(self._con, source="staged", catalog="store")
-                finally:
-                    with at.opening:
-                        self._con.execute("detach store")
-
-    def _counts(self) -> tuple[int, int, int]:
-        row = self._con.execute(
-            f"""select count(*), count(*) filter (not ({_IS_EVENT})),
-                count(*) filter (insert_id is null and {_IS_EVENT}) from staged"""  # noqa: S608 -- our own text
-        ).fetchone()
-        assert row is not None  # noqa: S101 -- an aggregate has one row
-        return int(row[0]), int(row[1]), int(row[2])
-
-    def _one(self, sql: str) -> int:
-        row = self._con.execute(sql).fetchone()
-        return row[0] if row else 0
-
-
-@dataclass(frozen=True)
-class _Merge:
-    table: str
-    from_date: date
-    to_date: date
-    append: bool
-    fetched_at: datetime
-
-    def run(self, con: duckdb.DuckDBPyConnection, *, source: str, catalog: str | None) -> int:
-        home = f"{catalog}.main" if catalog else "main"
-        table = f"{home}.{schema.quoted(self.table)}"
-        con.execute("begin transaction")
-        try:
-            con.execute(schema.CREATE_METADATA.format(schema=home))
-            check_target(con, self.table, append=self.append, schema_name=home)
-            if not self.append:
-                con.execute(schema.CREATE_EVENTS.format(table=table))
-            before = _count(con, table)
-            self._add(con, table, source)
-            after = _count(con, table)
-            self._note(con, home, after)
-            con.execute("commit")
-        except BaseException:
-            # The failure may have ended the transaction already; the first error is the one to tell.
-            with suppress(duckdb.Error):
-                con.execute("rollback")
-            raise
-        return after - before
-
-    def _add(self, con: duckdb.DuckDBPyConnection, table: str, source: str) -> None:
-        if not self.append:
-            columns = ", ".join(schema.EVENT_COLUMNS)
-            con.execute(f"insert into {table} select {columns} from {source}")  # noqa: S608 -- checked names
-            return
-        span = con.execute(f"select min(event_time), max(event_time) from {source}").fetchone()  # noqa: S608 -- as above
-        if span is None or span[0] is None:
-            return
-        first, last = (f"timestamp {schema.literal(instant.isoformat(sep=' '))}" for instant in span)
-        for statement in (_REPLACE, _ADD):
-            con.execute(statement.format(table=table, source=source, first=first, last=last))
-
-    def _note(self, con: duckdb.DuckDBPyConnection, home: str, rows: int) -> None:
-        known = con.execute(
-            f'select from_date, to_date, table_name from {home}."_metadata" where lower(table_name) = lower(?)',  # noqa: S608 -- checked names
-            [self.table],
-        ).fetchone()
-        first, last, name = self.from_date, self.to_date, known[2] if known else self.table
-        if self.append and known:
-            first = min(first, known[0] or first)
-            last = max(last, known[1] or last)
-        con.execute(
-            f'insert or replace into {home}."_metadata" values (?, ?, ?, ?, ?, ?)',  # noqa: S608 -- checked names
-            [name, "events", self.fetched_at.astimezone(UTC).replace(tzinfo=None), first, last, rows],
+        duplicates = 0
+        with engine_errors("the events cannot be staged"):
+            rows = self._one("select count(*) from staged")
+            parts = -(-rows // EVENTS_AT_ONCE)
+            for part in range(parts):
+                if self._one(_REPEATED.format(parts=parts, part=part)):
+                    self.con.execute(_PLACES)
+                    self.con.execute(_NUMBER)
+                    duplicates += self._one(_DROP)
+        skipped = self._skipped
+        return Loaded(
+            skipped.lines, rows - duplicates, duplicates, skipped.number, tuple(skipped.sample), skipped.last_line
         )
 
+    def interrupt(self) -> None:
+        """Have what another thread is doing here end soon."""
+        self.con.interrupt()
 
-def check_target(con: duckdb.DuckDBPyConnection, table: str, *, append: bool, schema_name: str = "main") -> None:
-    """Refuse a fetch into a table that must not, or must, be there.
+    def _look_at_skipped(self, spool: Path, longest: int) -> None:
+        row = self.con.execute(self._reading(_SKIPPED, spool, longest, sample=SAMPLE_LINES)).fetchone()
+        assert row is not None  # noqa: S101 -- an aggregate has one row
+        lines, number, first_ones, last = row
+        known = self._skipped
+        if number:
+            texts = _lines(spool, {*first_ones, last})
+            known.sample = (known.sample + [texts[line] for line in first_ones])[:SAMPLE_LINES]
+        if lines:
+            known.last_line = texts[last] if number and last == lines - 1 else None
+        known.lines += lines
+        known.number += number
 
-    Raises:
-        TableExistsError: it is there and append is off.
-        TableNotFoundError: it is not and append is on.
-        InvalidArgumentError: append is on, and it is not a table of events that a fetch made.
-    """
-    catalog = schema_name.rpartition(".")[0]
-    if not append:
-        if _has_table(con, table, catalog):
-            raise TableExistsError(table)
-        return
-    if not _has_table(con, table, catalog):
-        raise TableNotFoundError(table)
-    kind = None
-    if _has_table(con, "_metadata", catalog):
-        kind = con.execute(
-            f'select type from {schema_name}."_metadata" where lower(table_name) = lower(?)',  # noqa: S608 -- our own name
-            [table],
-        ).fetchone()
-    if kind != ("events",):
-        raise InvalidArgumentError("name", f"table {table!r} is not one of fetched events", fix="take another name")
+    @staticmethod
+    def _reading(sql: str, spool: Path, longest: int, **more: int) -> str:
+        events = _EVENTS.format(
+            file=schema.literal(str(spool)), longest=longest, largest_seconds=_LARGEST_SECONDS, last_ms=_LAST_MS
+        )
+        return sql.format(events=events, **more)
 
-
-def _has_table(con: duckdb.DuckDBPyConnection, table: str, catalog: str) -> bool:
-    # Names are compared as the engine does: without regard to case.
-    return con.execute(
-        """select count(*) from information_schema.tables
-        where lower(table_name) = lower(?) and table_schema = 'main'
-        and table_catalog = coalesce(nullif(?, ''), current_database())""",
-        [table, catalog],
-    ).fetchone() != (0,)
+    def _one(self, sql: str) -> int:
+        row = self.con.execute(sql).fetchone()
+        return int(row[0]) if row else 0
 
 
-def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = con.execute(f"select count(*) from {table}").fetchone()  # noqa: S608 -- a checked name
-    return int(row[0]) if row else 0
-
-
-def _lines(spool: Path, *, gzipped: bool, numbers: list[int]) -> dict[int, str]:
+def _lines(spool: Path, numbers: set[int]) -> dict[int, str]:
     """Those lines of the spool, counted as the engine counts them: from 0, blank ones left out."""
-    wanted, found = set(numbers), {}
-    with gzip.open(spool) if gzipped else spool.open("rb") as file:
-        for number, line in islice(enumerate(line for line in file if line.strip()), max(wanted) + 1):
-            if number in wanted:
+    found: dict[int, str] = {}
+    with spool.open("rb") as file:
+        for number, line in enumerate(line for line in file if line.strip()):
+            if number in numbers:
                 found[number] = line.strip()[: 4 * SAMPLE_CHARACTERS].decode("utf-8", "replace")[:SAMPLE_CHARACTERS]
     return found
 
 
 @contextmanager
-def _engine_errors(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
+    """Turn what the engine says into a StorageError."""
     try:
         yield
     except duckdb.Error as error:
         raise StorageError(
             f"{what}: {str(error).splitlines()[0]}",
-            fix="free disk space or memory, then fetch again; nothing was stored",
+            fix="free disk space or memory, then fetch again; what was stored before is as it was",
         ) from error

@@ -7,24 +7,26 @@ Nothing here confines a statement: whoever calls it could open the file without 
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mixpanel_data.errors import QueryError
-from mixpanel_data.local import schema, store
+from mixpanel_data.errors import QueryError, TableNotFoundError
+from mixpanel_data.local import ledger, schema, store
 from mixpanel_data.local.schema import TableInfo
 from mixpanel_data.results import FramedResult
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mixpanel_data.local.place import Place
 
 # What every reader of JSON takes as the same number.
 LARGEST_EXACT_INTEGER = 2**53 - 1
@@ -66,46 +68,67 @@ class SQLResult(FramedResult):
         return list(self.columns), list(self.rows)
 
 
-def frame(path: Path, query: str, *, read_only: bool) -> pd.DataFrame:
+def frame(place: Place, query: str, *, read_only: bool) -> pd.DataFrame:
     """The rows as a pandas frame."""
-    with _open(path, read_only) as con, sql_errors(query):
-        con.execute(query)
-        with warnings.catch_warnings():
-            # duckdb 2.0 localises a column with a time zone by a call that pandas 3 deprecates.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return con.df()
+    with _open(place, query, read_only) as con:
+        return framed(con, query)
 
 
-def rows(path: Path, query: str, *, read_only: bool) -> SQLResult:
-    """All rows as Python values; a time with a zone as its UTC text."""
-    with _open(path, read_only) as con, sql_errors(query):
-        run(con, query)
+def framed(con: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
+    """The rows of a query on an open connection, as a pandas frame."""
+    con.execute(query)
+    with warnings.catch_warnings():
+        # duckdb 2.0 localises a column with a time zone by a call that pandas 3 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return con.df()
+
+
+def rows(place: Place, query: str, *, read_only: bool, values: Sequence[Any] = ()) -> SQLResult:
+    """All rows as Python values; a time with a zone as its UTC text.
+
+    Args:
+        values: for the parameters of the query
+    """
+    with _open(place, query, read_only) as con:
+        run(con, query, values)
         columns = tuple(str(column[0]) for column in con.description or ())
         return SQLResult(columns, tuple(con.fetchall()))
 
 
-def scalar(path: Path, query: str, *, read_only: bool) -> Any:
+def scalar(place: Place, query: str, *, read_only: bool) -> Any:
     """The first cell, None when there is none."""
-    with _open(path, read_only) as con, sql_errors(query):
+    with _open(place, query, read_only) as con:
         run(con, query)
         row = con.fetchone()
         return row[0] if row else None
 
 
 @contextmanager
-def _open(path: Path, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    with store.connection(path, "read" if read_only else "write") as con:
-        con.execute("set TimeZone = 'UTC'")
-        yield con
+def _open(place: Place, query: str, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for the query: one that reads, so that others can read too, unless it says that it writes."""
+    with sql_errors(query):
+        mode: store.Mode = "read" if read_only or (store.exists(place) and _only_reads(query)) else "write"
+        with store.connection(place, mode) as con:
+            con.execute("set TimeZone = 'UTC'")
+            yield con
 
 
-def run(con: duckdb.DuckDBPyConnection, query: str) -> None:
+def _only_reads(query: str) -> bool:
+    try:
+        kinds = {str(statement.type).rpartition(".")[2] for statement in duckdb.extract_statements(query)}
+    except duckdb.Error:
+        return True  # which the engine says again, where it is heard
+    # A query can change something by what stands in it: a sequence, or rows that are returned as they are deleted.
+    return kinds == {"SELECT"} and not re.search(r"\b(nextval|returning)\b", query, re.IGNORECASE)
+
+
+def run(con: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> None:
     """Execute the query so that its rows can be fetched.
 
     The engine turns a time with a zone into a Python value by way of a package that we do without; such columns are
     asked for again as text. (Executing only begins the work, so nothing is computed twice.)
     """
-    con.execute(query)
+    con.execute(query, list(values))
     types = [str(column[1]) for column in con.description or ()]
     if not any("WITH TIME ZONE" in text for text in types):
         return
@@ -115,14 +138,14 @@ def run(con: duckdb.DuckDBPyConnection, query: str) -> None:
         for name, text, column in zip(names, types, con.description or (), strict=True)
     )
     inner = query.strip().rstrip(";")
-    con.execute(f"select {shown} from (\n{inner}\n) as asked({', '.join(names)})")  # noqa: S608 -- the user's own query
+    con.execute(f"select {shown} from (\n{inner}\n) as asked({', '.join(names)})", list(values))  # noqa: S608 -- the user's own query
 
 
-def tables(path: Path) -> list[TableInfo]:
+def tables(place: Place) -> list[TableInfo]:
     """The fetched tables, by name; none where there is no database yet."""
-    if not path.exists():
+    if not store.exists(place):
         return []
-    with store.connection(path, "read") as con:
+    with store.connection(place, "read") as con:
         known = con.execute(
             """select table_name from information_schema.tables
             where table_schema = 'main' and table_catalog = current_database()"""
@@ -130,14 +153,33 @@ def tables(path: Path) -> list[TableInfo]:
         present = {name.lower(): name for (name,) in known}
         if "_metadata" not in present:
             return []
+        gaps = ledger.gaps(con) if "_ledger" in present else {}
         found = []
         for name, kind, fetched_at in con.execute(
             'select table_name, type, fetched_at from "_metadata" order by table_name'
         ).fetchall():
             if name.lower() in present:
                 counted = con.execute(f"select count(*) from {schema.quoted(name)}").fetchone()  # noqa: S608 -- quoted
-                found.append(TableInfo(name, kind, counted[0] if counted else 0, fetched_at.replace(tzinfo=UTC)))
+                missing = tuple(gaps.get(name.lower(), ()))
+                rows = counted[0] if counted else 0
+                found.append(TableInfo(name, kind, rows, fetched_at.replace(tzinfo=UTC), missing))
         return found
+
+
+def resolved(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The table's name as it is written in the store.
+
+    Raises:
+        TableNotFoundError: there is none of that name.
+    """
+    found = con.execute(
+        """select table_name from information_schema.tables where lower(table_name) = lower(?)
+        and table_schema = 'main' and table_catalog = current_database()""",
+        [table],
+    ).fetchone()
+    if found is None:
+        raise TableNotFoundError(table)
+    return str(found[0])
 
 
 @contextmanager

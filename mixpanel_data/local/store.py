@@ -1,18 +1,20 @@
-"""The door to the local database: `connection` is the one place that turns a path into a connection.
+"""The door to the local database: `_address` is the one place that turns a place into what the engine opens.
 
-Nobody holds the file. DuckDB lets in one writing process or many reading ones, and inside one process it refuses a
+Nobody holds a file. DuckDB lets in one writing process or many reading ones, and inside one process it refuses a
 second configuration of a file that is open; so a call opens the file, works and closes it, and inside a process the
 calls take turns at one door per file: those of the same mode together, others after them, in order of arrival.
-A lock of another process is waited for.
+A lock of another process is waited for. A store in memory has no such troubles, and the same door.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,9 +22,13 @@ import duckdb
 
 from mixpanel_data import clock
 from mixpanel_data.errors import DatabaseLockedError, DatabaseNotFoundError, MixpanelDataError, StorageError
+from mixpanel_data.local import schema
+from mixpanel_data.local.place import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from mixpanel_data.local.place import Place
 
 Mode = Literal["read", "write"]
 Connection = duckdb.DuckDBPyConnection
@@ -32,10 +38,10 @@ _RETRY_S = 0.05
 
 
 class Door:
-    """Who of this process is at one database file."""
+    """Who of this process is at one database."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._changed = threading.Condition()
         self._queue: deque[object] = deque()
         self._mode: object = None
@@ -66,7 +72,7 @@ class Door:
                 if not self._changed.wait_for(
                     lambda: self._queue[0] is ticket and (self._inside == 0 or self._mode == mode), timeout=wait_s
                 ):
-                    raise DatabaseLockedError(self._path, holding_pid=os.getpid(), holder=self._holder())
+                    raise DatabaseLockedError(str(self._place), holding_pid=os.getpid(), holder=self._holder())
                 self._mode = mode
                 self._inside += 1
             finally:
@@ -86,32 +92,47 @@ _doors: dict[Path, Door] = {}
 _doors_lock = threading.Lock()
 
 
-def door(path: Path) -> Door:
-    """The door of that file; the same one however the path is spelled."""
-    real = path.resolve()
+def door(place: Place) -> Door:
+    """The door of that store; the same one however a path is spelled."""
     with _doors_lock:
-        return _doors.setdefault(real, Door(path))
+        if isinstance(place, Memory):
+            place.door = place.door or Door(place)
+            return place.door
+        return _doors.setdefault(place.resolve(), Door(place))
+
+
+def exists(place: Place) -> bool:
+    """Whether there is anything to read."""
+    return isinstance(place, Memory) or place.exists()
+
+
+def is_open(place: Place) -> bool:
+    """Whether this process keeps it open between calls, so that it cannot be attached to another instance."""
+    return isinstance(place, Memory) or door(place).held is not None
 
 
 @contextmanager
-def connection(path: Path, mode: Mode, *, wait_s: float = LOCK_WAIT_S) -> Iterator[Connection]:
+def connection(place: Place, mode: Mode, *, wait_s: float | None = None) -> Iterator[Connection]:
     """A connection for the length of a `with`.
 
     Args:
-        mode: read, or write, which makes the file and its directory when they are missing
-        wait_s: how long to wait for others to let go of the file
+        mode: read, or write, which makes a file and its directory when they are missing
+        wait_s: how long to wait for others to let go of it; None takes LOCK_WAIT_S
 
     Raises:
-        DatabaseNotFoundError: there is no file to read.
+        DatabaseNotFoundError: there is nothing to read.
         DatabaseLockedError: others kept it.
         StorageError: it is not a database, or cannot be opened.
     """
-    at = door(path)
+    at = door(place)
+    wait_s = LOCK_WAIT_S if wait_s is None else wait_s
     deadline = clock.monotonic() + wait_s
     # A connection that the user holds is of this process too: whoever comes takes its mode, or could not come at all.
     entry = at.held if at.held and not (mode == "write" and at.held == "read") else mode
+    if isinstance(place, Memory):
+        entry = "write"  # there is one configuration only, and nobody to take turns with
     with at.entered(entry, wait_s):
-        con = patiently(lambda: _open(at, path, entry), path, deadline)
+        con = patiently(lambda: _open(at, place, entry), place, deadline)
         try:
             quiet(con)
             yield con
@@ -120,6 +141,101 @@ def connection(path: Path, mode: Mode, *, wait_s: float = LOCK_WAIT_S) -> Iterat
             con.interrupt()
             with at.opening:
                 con.close()
+
+
+@contextmanager
+def attached(con: Connection, place: Place, name: str, *, wait_s: float) -> Iterator[None]:
+    """The store as a catalog of another instance, to be written, for the length of a `with`; nobody else is at it.
+
+    Raises:
+        As `connection`.
+    """
+    at = door(place)
+    deadline = clock.monotonic() + wait_s
+    with at.entered(object(), wait_s):
+        _prepare(place)
+        statement = f"attach {schema.literal(_address(place))} as {name}"
+        with at.opening:
+            patiently(lambda: con.execute(statement), place, deadline)
+        try:
+            yield
+        finally:
+            with at.opening:
+                con.execute(f"detach {name}")
+
+
+def copy(place: Place, target: Path) -> None:
+    """Write all that is in the store into a new file.
+
+    Raises:
+        As `connection`.
+    """
+    with connection(place, "read") as con:
+        con.execute(f"attach {schema.literal(_address(target))} as target")
+        try:
+            (name,) = con.execute("select current_database()").fetchall()[0]
+            con.execute(f"copy from database {schema.quoted(name)} to target")
+        finally:
+            con.execute("detach target")
+
+
+@contextmanager
+def attached_unseen(con: Connection, path: Path, name: str, spill: Path | None, *, wait_s: float) -> Iterator[bool]:
+    """The store as a catalog to be read, which SQL on the same connection cannot read as a file.
+
+    The engine lets SQL read the files of an open database by their paths. So it is opened by a second name, and that
+    name is taken away again. Where the file system has no second names, what is yielded is false: then no file at all
+    may be within reach.
+
+    Args:
+        spill: a directory for the second name
+
+    Raises:
+        As `connection`.
+    """
+    with _kept_from_writers(path, wait_s):
+        linked = None
+        if spill is not None:
+            with suppress(OSError):
+                linked = _second_name(path.resolve(), spill)
+        try:
+            con.execute(f"attach {schema.literal(_address(linked or path))} as {name} (read_only)")
+        except duckdb.Error as error:
+            raise _as_ours(error, path) from error
+        finally:
+            if linked is not None:
+                shutil.rmtree(linked.parent)
+        yield linked is not None
+
+
+@contextmanager
+def _kept_from_writers(path: Path, wait_s: float) -> Iterator[None]:
+    """Hold the lock that readers hold, so that the file and its log belong together while they get a second name.
+
+    For a process of its own: to close the file again lets go of every lock that the process has on it.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        # Whose lock it is, the engine knows; and how to wait for it, `connection` does.
+        with connection(path, "read", wait_s=wait_s):
+            yield
+    else:
+        yield
+    finally:
+        os.close(file)
+
+
+def _second_name(path: Path, spill: Path) -> Path:
+    home = spill / "names"
+    home.mkdir()
+    os.link(path, home / path.name)
+    wal = path.with_name(path.name + ".wal")
+    if wal.exists():
+        # What a writer that crashed had committed.
+        os.link(wal, home / wal.name)
+    return home / path.name
 
 
 def quiet(con: duckdb.DuckDBPyConnection) -> None:
@@ -133,16 +249,18 @@ def quiet(con: duckdb.DuckDBPyConnection) -> None:
 class Held:
     """The user's own connection: open from its first use until it is closed, and in everybody's way meanwhile."""
 
-    def __init__(self, path: Path, mode: Mode) -> None:
-        self._door = door(path)
-        self._door.enter(mode, LOCK_WAIT_S)
+    def __init__(self, place: Place, mode: Mode) -> None:
+        self._door = door(place)
+        self._mode: Mode = "write" if isinstance(place, Memory) else mode
+        self._door.enter(self._mode, LOCK_WAIT_S)
         try:
-            self.connection = patiently(lambda: _open(self._door, path, mode), path, clock.monotonic() + LOCK_WAIT_S)
+            self.connection = patiently(
+                lambda: _open(self._door, place, self._mode), place, clock.monotonic() + LOCK_WAIT_S
+            )
         except BaseException:
             self._door.leave()
             raise
-        self._mode: Mode = mode
-        self._door.holding.append(mode)
+        self._door.holding.append(self._mode)
 
     def close(self) -> None:
         with self._door.opening:
@@ -151,44 +269,53 @@ class Held:
         self._door.leave()
 
 
-def patiently(action: Callable[[], Connection], path: Path, deadline: float) -> Connection:
-    """What opens the file, tried until another process has let go of it or the deadline has passed."""
+def patiently(action: Callable[[], Connection], place: Place, deadline: float) -> Connection:
+    """What opens the store, tried until another process has let go of it or the deadline has passed."""
     while True:
         try:
             return action()
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
-                raise _as_ours(error, path) from error
+                raise _as_ours(error, place) from error
             if clock.monotonic() >= deadline:
                 pid = re.search(r"\(PID (\d+)\)", str(error))
-                raise DatabaseLockedError(path, holding_pid=int(pid[1]) if pid else None) from error
+                raise DatabaseLockedError(str(place), holding_pid=int(pid[1]) if pid else None) from error
         except duckdb.Error as error:
-            raise _as_ours(error, path) from error
+            raise _as_ours(error, place) from error
         clock.sleep(_RETRY_S)
 
 
-def _open(at: Door, path: Path, mode: Mode) -> Connection:
-    if mode == "read" and not path.exists():
-        raise DatabaseNotFoundError(path)
+def _open(at: Door, place: Place, mode: Mode) -> Connection:
+    if mode == "read" and not exists(place):
+        raise DatabaseNotFoundError(str(place))
     if mode == "write":
-        prepare(path)
+        _prepare(place)
     with at.opening:
-        return duckdb.connect(str(path), read_only=mode == "read")
+        if isinstance(place, Memory):
+            place.instance = place.instance or duckdb.connect(_address(place))
+            return place.instance.cursor()
+        return duckdb.connect(_address(place), read_only=mode == "read")
 
 
-def prepare(path: Path) -> None:
-    """Make the directory that the file goes into; what is in it is one user's business."""
+def _address(place: Place) -> str:
+    return ":memory:" if isinstance(place, Memory) else str(place)
+
+
+def _prepare(place: Place) -> None:
+    """Make the directory that a file goes into; what is in it is one user's business."""
+    if isinstance(place, Memory):
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StorageError(
-            f"the directory {path.parent} cannot be made ({error.strerror})", fix="give a path that you may write to"
+            f"the directory {place.parent} cannot be made ({error.strerror})", fix="give a path that you may write to"
         ) from error
 
 
-def _as_ours(error: duckdb.Error, path: Path) -> MixpanelDataError:
+def _as_ours(error: duckdb.Error, place: Place) -> MixpanelDataError:
     if "not a valid DuckDB database" in str(error):
         return StorageError(
-            f"{path} is not a DuckDB database", fix="give the path of another file, or move this one away"
+            f"{place} is not a DuckDB database", fix="give the path of another file, or move this one away"
         )
-    return StorageError(f"the database {path} cannot be opened: {error}", fix="check the path and its permissions")
+    return StorageError(f"the database {place} cannot be opened: {error}", fix="check the path and its permissions")

@@ -1,6 +1,6 @@
 """The façade: one object for a project and its local database. It delegates and decides nothing.
 
-A family of calls is a module here: `discovery`, `live`, `fetching`, `tables`, all on `core`.
+A family of calls is a module here: `discovery`, `live`, `scripted`, `fetching`, `profiles`, `tables`, all on `core`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from mixpanel_data.workspace.discovery import DiscoveryCalls
 from mixpanel_data.workspace.fetching import FetchCalls
 from mixpanel_data.workspace.live import LiveCalls
+from mixpanel_data.workspace.profiles import ProfileCalls
+from mixpanel_data.workspace.scripted import ScriptCalls
 from mixpanel_data.workspace.tables import TableCalls, WorkspaceInfo
 
 __all__ = ["Workspace", "WorkspaceInfo"]
 
 
-class Workspace(DiscoveryCalls, LiveCalls, FetchCalls, TableCalls):
+class Workspace(DiscoveryCalls, LiveCalls, ScriptCalls, FetchCalls, ProfileCalls, TableCalls):
     """A Mixpanel project and the local database beside it.
 
     Args:
@@ -22,7 +24,6 @@ class Workspace(DiscoveryCalls, LiveCalls, FetchCalls, TableCalls):
         path: the database file; None takes ~/.mp/data/<project_id>.db
         read_only: never change the file
         api_headers: sent with every request to Mixpanel
-        api_client: a ready client in place of one made from the credentials; the workspace closes it
 
     Neither the database nor a connection to Mixpanel is opened before it is needed, and the database is open only for
     the length of a call. A workspace may be used from several threads.

@@ -1,23 +1,26 @@
-"""`make bench`: every row measured in one run, or those whose names hold a given word (`make bench ARGS="make up"`)."""
+"""`make bench`: every row measured in one run, or those whose names hold a given word (`make bench ARGS="make up"`).
+
+`--soak` adds those that take minutes and gigabytes (`make bench ARGS="--soak 10 million"`).
+"""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.emulator_rows import ROWS_EMULATOR
+from tests.bench.cli_rows import ROWS_CLI
+from tests.bench.emulator_rows import ROWS_EMULATOR, ROWS_EMULATOR_SOAK
+from tests.bench.fetch_rows import ROWS_FETCH, ROWS_FETCH_SOAK
 from tests.bench.rows import ROWS, run
 
 
 def main(words: list[str]) -> int:
     """Print a line a row; 1 when a promise is not kept."""
-    chosen = [row for row in (*ROWS, *ROWS_EMULATOR) if " ".join(words) in row.name]
+    soak = (*ROWS_FETCH_SOAK, *ROWS_EMULATOR_SOAK) if "--soak" in words else ()
+    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *soak]
+    wanted = " ".join(word for word in words if word != "--soak")
+    chosen = [row for row in rows if wanted in row.name]
     if not chosen:
-        print(
-            f"no row holds {' '.join(words)!r}; rows are:",
-            *(row.name for row in (*ROWS, *ROWS_EMULATOR)),
-            sep="\n  ",
-            file=sys.stderr,
-        )
+        print(f"no row holds {wanted!r}; rows are:", *(row.name for row in rows), sep="\n  ", file=sys.stderr)
         return 2
     kept = True
     width = max(len(row.name) for row in chosen)

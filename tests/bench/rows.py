@@ -1,11 +1,9 @@
 """ROWS: each time or ratio that somebody promised, and how it is measured. Medians where once would be luck."""
 
-import gzip
 import os
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,27 +14,6 @@ from fixtures.dataset import Arguments, build, write_export
 from tests.support.emulator import running_emulator
 from tests.support.repository import ROOT
 from tests.support.stack import Stack, taken_down
-
-FETCH = """
-import sys
-from mixpanel_data import Workspace
-with Workspace(path=sys.argv[1]) as ws:
-    print(ws.fetch_events(from_date=sys.argv[2], to_date=sys.argv[3], progress=False).rows)
-"""
-LIMIT = """
-create table events as
-select * exclude (processed) from (
-    select
-        event as event_name,
-        make_timestamp(cast(properties->>'time' as bigint) * 1000000) as event_time,
-        properties->>'distinct_id' as distinct_id,
-        properties->>'$."$insert_id"' as insert_id,
-        cast(properties->>'mp_processing_time_ms' as bigint) as processed,
-        properties
-    from read_json($1, format = 'newline_delimited', columns = {event: 'VARCHAR', properties: 'JSON'})
-)
-qualify row_number() over (partition by event_name, event_time, distinct_id, insert_id order by processed desc) = 1
-"""
 
 
 @dataclass(frozen=True)
@@ -128,47 +105,12 @@ def clone_to_healthy_stack(scratch: Path) -> float:
         return _seconds(first_run)
 
 
-def fetch_share_of_limit(scratch: Path) -> float:
-    """`fetch_events` over HTTP from a running emulator, as a share of DuckDB's own rate from a gzip file."""
-    arguments = _default_data_set()
-    local = scratch / "events.jsonl.gz"
-    first = arguments.last_day - timedelta(days=99)
-    write_export(build(arguments, scratch / "cache"), local, from_day=first, to_day=arguments.last_day)
-    limit = statistics.median(_seconds(lambda: _duckdb_alone(local)) for _ in range(3))
-    with gzip.open(local) as lines:
-        events = sum(1 for _ in lines)
-    with running_emulator(scratch / "fetch.log", cache_dir=scratch / "cache") as emulator:
-        environment = {**os.environ, **emulator.environment, "MP_RATE_LIMITS": "off"}
-
-        def once() -> None:
-            target = scratch / "fetched.db"
-            command = [sys.executable, "-c", FETCH, str(target), first.isoformat(), arguments.last_day.isoformat()]
-            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-            assert int(done.stdout) == events
-            target.unlink()
-
-        fetched = statistics.median(_seconds(once) for _ in range(3))
-    return limit / fetched
-
-
-def _duckdb_alone(local: Path) -> None:
-    """The least that has to be done: the same deduplicated table from the same bytes, in a process of its own."""
-    target = local.with_name("limit.db")
-    program = (
-        "import duckdb, sys; con = duckdb.connect(sys.argv[1]); con.execute('set enable_progress_bar = false');"
-        "con.execute(sys.argv[2], [sys.argv[3]])"
-    )
-    subprocess.run([sys.executable, "-c", program, str(target), LIMIT, str(local)], check=True)
-    target.unlink()
-
-
 ROWS: tuple[Row, ...] = (
     Row("data set: built, default size", "s", data_set_build, "seconds, not minutes (< 10 s)", lambda s: s < 10),
     Row("data set: written out as raw export", "s", data_set_export, "seconds, not minutes (< 10 s)", lambda s: s < 10),
     Row("emulator: start to first answer, data set cached", "s", emulator_start, "< 2 s", lambda s: s < 2),
     Row("harness up: data set cached", "s", up),
     Row("make up: all is running", "s", second_make_up, "< 1 s", lambda s: s < 1),
-    Row("fetch_events over HTTP: share of DuckDB's own rate", "×", fetch_share_of_limit),
     Row(
         "git clone + make up: to a healthy stack, nothing cached",
         "s",

@@ -69,6 +69,17 @@ def test_an_account_named_by_argument_wins_over_the_environment(environment: pyt
     assert (found.username, found.account) == ("home-robot", "home")
 
 
+def test_mp_account_names_one_of_the_file_but_the_four_variables_and_an_argument_win(
+    environment: pytest.MonkeyPatch, file: Path
+) -> None:
+    environment.setenv("MP_ACCOUNT", "home")
+    assert credentials.resolve().account == "home"
+    assert credentials.resolve("work").account == "work"
+    set_all(environment, FOUR)
+    assert credentials.resolve().username == "robot"
+    assert credentials.resolve("work").account == "work"
+
+
 def test_the_file_gives_its_default_and_without_one_its_first_account(file: Path) -> None:
     found = credentials.resolve()
     assert (found.username, found.project_id, found.region) == ("work-robot", "2", "in")

@@ -27,42 +27,19 @@ from mixpanel_data import (
     Workspace,
 )
 from mixpanel_data.endpoints import ENDPOINTS
-from mixpanel_data.local import load
+from mixpanel_data.local import load, merge
+from mixpanel_data.local.inflow import Inflow
+from mixpanel_data.local.ledger import filters
 from mixpanel_data.local.load import Staging
+from mixpanel_data.local.merge import Piece
+from tests.support.lines import JUNE, NOON, export, line, stored
 from tests.support.scripted_http import Reply, ScriptedServer
-
-JUNE: dict[str, Any] = {"from_date": "2025-06-01", "to_date": "2025-06-30"}
-NOON = 1_748_779_200_000  # 2025-06-01 12:00 UTC
-
-
-def line(event: str = "Song Played", /, time: Any = NOON, **properties: Any) -> dict[str, Any]:
-    """An event as the export writes it; `insert` and `processed` stand for the service's own long names."""
-    names = {"insert": "$insert_id", "processed": "mp_processing_time_ms"}
-    return {"event": event, "properties": {"time": time, **{names.get(k, k): v for k, v in properties.items()}}}
-
-
-def export(*events: dict[str, Any] | bytes, packed: bool = True) -> Reply:
-    body = b"".join(
-        event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode() + b"\n"
-        for event in events
-    )
-    return Reply(200, gzip.compress(body), {"Content-Encoding": "gzip"}) if packed else Reply(200, body)
-
-
-def stored(workspace: Workspace, table: str = "events") -> list[tuple[Any, ...]]:
-    """The rows in an order of their own, properties parsed."""
-    rows = workspace.sql_rows(
-        f"select event_name, epoch_ms(event_time), distinct_id, insert_id, properties from {table}"
-    )
-    return sorted(
-        ((name, ms, user, insert, json.loads(text)) for name, ms, user, insert, text in rows),
-        key=lambda row: json.dumps(row, sort_keys=True),
-    )
+from tests.support.stores import file_of
 
 
 def nothing_is_left(workspace: Workspace) -> bool:
-    beside = [path.name for path in workspace.db_path.parent.iterdir() if path.name != "home"]
-    return workspace.tables() == [] and set(beside) <= {workspace.db_path.name}
+    beside = [path.name for path in file_of(workspace).parent.iterdir() if path.name != "home"]
+    return workspace.tables() == [] and set(beside) <= {file_of(workspace).name}
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -174,23 +151,9 @@ def test_events_without_an_id_or_a_user_are_kept_and_found_again(workspace: Work
     assert [row[2] for row in first].count("") == 4
     assert ("5", "7") in [(row[2], row[3]) for row in first]
     assert workspace.fetch_events(**JUNE, append=True).rows == 1, "the same lines came back, and one new one"
-    assert workspace.fetch_events(**JUNE, append=True).rows == 0, "processed again, it is the same event"
-    assert len(stored(workspace)) == 6
-
-
-def test_appending_widens_the_range_replaces_the_older_copy_and_keeps_the_newer(
-    workspace: Workspace, server: ScriptedServer
-) -> None:
-    server.say(
-        export(line(insert="a", processed=5, v=1), line(insert="b", processed=5, v=1), line(insert="c", v=1)),
-        export(line(insert="a", processed=6, v=2), line(insert="b", processed=4, v=2), line(insert="d", v=2)),
-    )
-    workspace.fetch_events(from_date="2025-06-01", to_date="2025-06-10")
-    result = workspace.fetch_events("EVENTS", from_date="2025-05-20", to_date="2025-06-05", append=True)
-    assert {row[3]: row[4]["v"] for row in stored(workspace)} == {"a": 2, "b": 1, "c": 1, "d": 2}
-    assert result.rows == 1
-    kept = workspace.sql_rows('select table_name, from_date::varchar, to_date::varchar, row_count from "_metadata"')
-    assert kept.rows == (("events", "2025-05-20", "2025-06-10", 4),)
+    last = workspace.fetch_events(**JUNE, append=True)
+    assert (last.rows, last.removed_rows) == (0, 5), "processed again, it is the same event; the others are gone"
+    assert [row[4] for row in stored(workspace)] == [{"v": 1, "mp_processing_time_ms": 9}]
 
 
 def test_lines_that_are_no_event_are_skipped_counted_and_shown(workspace: Workspace, server: ScriptedServer) -> None:
@@ -269,7 +232,7 @@ def test_a_merge_that_fails_midway_leaves_the_table_as_it_was(
     server.say(export(line(insert="a", processed=1)), export(line(insert="a", processed=2), line(insert="b")))
     workspace.fetch_events(**JUNE)
     before = (stored(workspace), workspace.tables())
-    monkeypatch.setattr(load, "_ADD", "select error('the disk is full')")
+    monkeypatch.setattr(merge, "_ADD", "select error('the disk is full')")
     with pytest.raises(StorageError, match="the disk is full"):
         workspace.fetch_events(**JUNE, append=True)
     assert (stored(workspace), workspace.tables()) == before
@@ -295,13 +258,13 @@ def test_a_table_that_appears_during_the_download_is_not_touched(
     workspace: Workspace, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.say(export(line(insert="a")))
-    read = Staging.read
+    finish = Staging.finish
 
-    def meanwhile(self: Staging, spool: Path, *, gzipped: bool) -> load.Loaded:
+    def meanwhile(self: Staging) -> load.Loaded:
         workspace.sql_rows("create table events as select 1 as x")
-        return read(self, spool, gzipped=gzipped)
+        return finish(self)
 
-    monkeypatch.setattr(Staging, "read", meanwhile)
+    monkeypatch.setattr(Staging, "finish", meanwhile)
     with pytest.raises(TableExistsError):
         workspace.fetch_events(**JUNE)
     assert workspace.sql_rows("from events").rows == ((1,),)
@@ -338,14 +301,14 @@ def test_a_hundred_days_are_one_fetch(workspace: Workspace, server: ScriptedServ
 
 
 def test_a_read_only_workspace_fetches_nothing(workspace: Workspace, server: ScriptedServer, tmp_path: Path) -> None:
-    reader = Workspace(path=tmp_path / "store.db", read_only=True, api_client=workspace.api)
+    reader = Workspace(path=tmp_path / "store.db", read_only=True, _api_client=workspace.api)
     with pytest.raises(StorageError, match="read-only"):
         reader.fetch_events(**JUNE)
     assert not server.received
 
 
 def test_a_fetch_works_while_the_users_own_connection_is_open(workspace: Workspace, server: ScriptedServer) -> None:
-    server.say(export(line(insert="a", v=1)), export(line(insert="b", v=1)))
+    server.say(export(line(insert="a", v=1)), export(line(insert="a", v=1), line(insert="b", v=1)))
     own = workspace.connection
     assert own is workspace.connection
     workspace.fetch_events(**JUNE)
@@ -418,20 +381,55 @@ def test_every_event_comes_out_as_it_went_in(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, dict[str, Any]]]
 ) -> None:
     home = tmp_path_factory.mktemp("round")
-    spool = home / "export"
     lines = [
         {"event": name, "properties": {**properties, "time": ms, "distinct_id": "u", "$insert_id": str(number)}}
         for number, (name, ms, properties) in enumerate(events)
     ]
-    spool.write_bytes(b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in lines))
-    day = datetime(2025, 6, 1, tzinfo=UTC)
-    with Staging(home) as staging:
-        loaded = staging.read(spool, gzipped=False)
-        staging.merge(home / "store.db", "t", from_date=day.date(), to_date=day.date(), append=False, fetched_at=day)
+    now = datetime(2025, 6, 1, tzinfo=UTC)
+    days = (now.date(), now.date())
+    with Staging(home) as staging, Inflow(staging, home) as inflow:
+        inflow.write(b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in lines))
+        loaded = inflow.finish()
+        merge.merge(staging, loaded, home / "store.db", Piece("t", days, days, filters(), now, 0, append=False))
     with Workspace.open(home / "store.db") as workspace:
         got = {row[3]: (row[0], row[1], row[4]) for row in stored(workspace, "t")}
     assert loaded.skipped == 0
     assert got == {str(number): (name, ms, properties) for number, (name, ms, properties) in enumerate(events)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"time":T,"distinct_id":"u","$insert_id":"i","a":1}',
+        '{"time":T,"distinct_id":"u","$insert_id":"i"}',
+        '{"time":T,"distinct_id":"u","a":1,"$insert_id":"i","b":[2]}',
+        '{"time":T,"distinct_id":"u","a":{"$insert_id":"i"},"$insert_id":"i"}',
+        '{"time":T,"distinct_id":"u","$insert_id":"i","a":{"x":1,"$insert_id":"i"}}',
+        '{"time":T,"distinct_id":"u","$insert_id":"i","a":{"time":3,"distinct_id":"v"}}',
+        '{"time":T,"distinct_id":"u","$insert_id":"i","a":",\\"$insert_id\\":\\"i\\""}',
+        '{"a\\"$insert_id":"i","time":T,"distinct_id":"u","$insert_id":"i"}',
+        '{"time":T,"distinct_id":"u","a\\"$insert_id":"i","$insert_id":"i"}',
+        '{ "$insert_id" : "i" , "distinct_id" : "u" , "time" : T , "a" : 1.50 }',
+        '{"time":T,"distinct_id":"u\\"v\\\\","$insert_id":"i\\u0041","a":"é"}',
+        '{"time":T,"distinct_id":"ü名","$insert_id":"é","a":"ü"}',
+        '{"time":T,"distinct_id":5,"$insert_id":6,"a":1}',
+        '{"time":T.0,"distinct_id":"u","$insert_id":"i","a":1}',
+        '{"time":"T","distinct_id":"u","$insert_id":"i","a":1}',
+        '{"time":T,"distinct_id":"","$insert_id":"i","":1}',
+        '{"time":T,"distinct_id":"u","\\u0024insert_id":"i","a":"x"}',
+    ],
+)
+def test_what_has_a_column_is_no_property_however_it_is_written(
+    workspace: Workspace, server: ScriptedServer, text: str
+) -> None:
+    raw = '{"event":"E","properties":' + text.replace("T", str(NOON)) + "}\n"
+    properties = json.loads(raw)["properties"]
+    del properties["time"]
+    server.say(export(raw.encode()))
+    workspace.fetch_events(**JUNE)
+    ((_, _, user, insert, held),) = stored(workspace)
+    assert (user, insert) == (str(properties.pop("distinct_id")), str(properties.pop("$insert_id")))
+    assert held == properties
 
 
 def test_the_emulators_export_arrives_event_by_event(live_workspace: Workspace, tmp_path: Path) -> None:
@@ -453,7 +451,7 @@ def test_the_emulators_export_arrives_event_by_event(live_workspace: Workspace, 
 
 
 def test_the_spool_of_a_process_that_died_is_swept_away(workspace: Workspace, server: ScriptedServer) -> None:
-    home = workspace.db_path.parent / ".store.db.work"
+    home = file_of(workspace).parent / ".store.db.work"
     (home / "dead").mkdir(parents=True)
     (home / "dead" / "lock").touch()
     (home / "dead" / "export").write_bytes(b"left over")
@@ -463,7 +461,7 @@ def test_the_spool_of_a_process_that_died_is_swept_away(workspace: Workspace, se
 
 
 def test_a_database_that_is_not_one_is_named(workspace: Workspace, server: ScriptedServer) -> None:
-    workspace.db_path.write_bytes(b"something else" * 1000)
+    file_of(workspace).write_bytes(b"something else" * 1000)
     with pytest.raises(StorageError, match="not a DuckDB database"):
         workspace.fetch_events(**JUNE)
     assert not server.received
@@ -473,7 +471,7 @@ def test_a_place_that_cannot_hold_a_database_is_named_before_the_download(
     workspace: Workspace, server: ScriptedServer, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    lost = Workspace(path=tmp_path / "file" / "store.db", api_client=workspace.api)
+    lost = Workspace(path=tmp_path / "file" / "store.db", _api_client=workspace.api)
     with pytest.raises(StorageError, match="Not a directory"):
         lost.fetch_events(**JUNE)
     assert not server.received
@@ -496,5 +494,5 @@ def test_a_full_disk_is_an_error_of_the_store_and_leaves_nothing(workspace: Work
 def test_what_is_fetched_is_an_ordinary_duckdb_file(workspace: Workspace, server: ScriptedServer) -> None:
     server.say(export(line(insert="a")))
     workspace.fetch_events(**JUNE)
-    with duckdb.connect(str(workspace.db_path), read_only=True) as con:
+    with duckdb.connect(str(file_of(workspace)), read_only=True) as con:
         assert con.execute("select insert_id from events").fetchall() == [("a",)]

@@ -11,7 +11,7 @@ import pytest
 
 import mixpanel_data
 
-HEAVY = {"duckdb", "pandas", "numpy", "httpx", "rich"}
+HEAVY = {"duckdb", "pandas", "numpy", "httpx", "rich", "limits", "tenacity", "tomlkit"}
 
 
 def imported_by(*arguments: str) -> set[str]:

@@ -17,6 +17,7 @@ from mixpanel_data import (
 )
 from tests.support.emulator import Emulator
 from tests.support.scripted_http import Reply, ScriptedServer
+from tests.support.stores import file_of
 
 
 def test_a_slice_through_every_layer(live_workspace: Workspace, emulator: Emulator) -> None:
@@ -34,7 +35,7 @@ def test_a_slice_through_every_layer(live_workspace: Workspace, emulator: Emulat
         None,
         ("events",),
     )
-    assert info.size_mb == round(live_workspace.db_path.stat().st_size / 1e6, 3)
+    assert info.size_mb == round(file_of(live_workspace).stat().st_size / 1e6, 3)
     assert json.dumps(info.to_dict())
     assert json.dumps([table.to_dict() for table in live_workspace.tables()])
     assert json.dumps(result.to_dict())
@@ -59,7 +60,7 @@ def test_wrong_credentials_are_refused_by_the_emulator(
 def test_credentials_are_tested_by_one_question(
     emulator: Emulator, environment: pytest.MonkeyPatch, live_workspace: Workspace
 ) -> None:
-    before = len(emulator.requests())
+    before = emulator.requests()
     assert Workspace.test_credentials() == {
         "success": True,
         "account": None,
@@ -67,7 +68,7 @@ def test_credentials_are_tested_by_one_question(
         "region": "us",
         "events_found": len(live_workspace.events()),
     }
-    assert len(emulator.requests()) == before + 2
+    assert len(emulator.requests_since(before)) == 2
 
 
 def test_api_headers_reach_mixpanel(server: ScriptedServer, environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -82,14 +83,14 @@ def test_api_headers_reach_mixpanel(server: ScriptedServer, environment: pytest.
     server.say(Reply(body=b"[]"))
     with Workspace(api_headers={"X-Internal": "yes"}) as workspace:
         workspace.events()
-        assert workspace.db_path == tmp_path / "home" / ".mp" / "data" / "42.db"
-        assert not workspace.db_path.exists(), "asking Mixpanel does not touch the database"
+        assert file_of(workspace) == tmp_path / "home" / ".mp" / "data" / "42.db"
+        assert not file_of(workspace).exists(), "asking Mixpanel does not touch the database"
     assert server.received[0].headers["x-internal"] == "yes"
 
 
 def test_a_store_opens_without_credentials(workspace: Workspace, tmp_path: Path) -> None:
     workspace.sql("create table t as select 1 as i")
-    with Workspace.open(str(workspace.db_path)) as reader:
+    with Workspace.open(str(file_of(workspace))) as reader:
         assert reader.sql_scalar("from t") == 1
         assert reader.info().to_dict()["project_id"] is None
         for ask in (reader.events, lambda: reader.fetch_events(from_date="2025-06-01", to_date="2025-06-01")):
@@ -106,7 +107,7 @@ def test_before_the_first_fetch_there_are_no_tables_and_no_file(workspace: Works
     with pytest.raises(DatabaseNotFoundError) as caught:
         workspace.select("select 1")
     assert "fetch" in str(caught.value.fix)
-    assert not workspace.db_path.exists()
+    assert not file_of(workspace).exists()
 
 
 def test_a_table_that_the_user_dropped_is_not_listed(workspace: Workspace, server: ScriptedServer) -> None:
@@ -129,7 +130,7 @@ def test_fetched_at_is_an_instant(
 
 
 def test_closing_twice_is_fine_and_gives_everything_back(client: MixpanelAPIClient, tmp_path: Path) -> None:
-    workspace = Workspace(path=tmp_path / "store.db", api_client=client)
+    workspace = Workspace(path=tmp_path / "store.db", _api_client=client)
     workspace.connection.execute("create table t as select 1 as i")
     workspace.close()
     workspace.close()

@@ -1,5 +1,6 @@
 """A real emulator process for tests: started on a free port, read until it answers, ended with the test."""
 
+import base64
 import json
 import os
 import socket
@@ -38,12 +39,50 @@ class Emulator:
             "MP_PROJECT_ID": str(project["id"]),
             "MP_REGION": project["region"],
             "MP_API_BASE_URL": self.url,
+            "MP_RATE_LIMITS": "off",
         }
 
     def requests(self) -> list[dict[str, Any]]:
         """The last requests that clients sent, oldest first."""
         rows: list[dict[str, Any]] = _get_json(f"{self.url}/_emulator/requests")["requests"]
         return rows
+
+    def tell(self, method: str, path: str, body: object) -> None:
+        """Change what it does: settings, faults, reset, as `/_emulator/{path}` takes them."""
+        request = urllib.request.Request(  # noqa: S310  # a loopback URL made above
+            f"{self.url}/_emulator/{path}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # the same
+            answer.read()
+
+    def requests_since(self, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What clients have sent after an earlier answer of `requests`; at most the last 50, as there."""
+        now = self.requests()
+        known = [number for number, request in enumerate(now) if before and request == before[-1]]
+        return now[known[-1] + 1 :] if known else now
+
+    def raw_events(self, first: str, last: str) -> list[dict[str, Any]]:
+        """Every event of these days, read from the export line by line: what answers are counted against."""
+        account, project = self.about["account"], self.about["project"]["id"]
+        login = base64.b64encode(f"{account['username']}:{account['secret']}".encode()).decode()
+        url = f"{self.url}/api/2.0/export?project_id={project}&from_date={first}&to_date={last}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # loopback
+            return [json.loads(line) for line in answer.read().split(b"\n") if line]
+
+    @contextmanager
+    def changed(self, **settings: object) -> Iterator[None]:
+        """With these switches or limits, and afterwards as before."""
+        url = f"{self.url}/_emulator/settings"
+        before = _get_json(url)
+        _get_json(url, settings)
+        try:
+            yield
+        finally:
+            _get_json(url, {name: before[name] for name in settings})
 
 
 def free_port() -> int:
@@ -103,7 +142,11 @@ def _about_when_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
     raise AssertionError(f"the emulator is not ready (exit status {process.poll()}):\n{log.read_text()}")
 
 
-def _get_json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # a loopback URL made above
+def _get_json(url: str, patch: dict[str, Any] | None = None) -> dict[str, Any]:
+    body = None if patch is None else json.dumps(patch).encode()
+    request = urllib.request.Request(  # noqa: S310  # a loopback URL made above
+        url, body, {"Content-Type": "application/json"}, method="GET" if patch is None else "PATCH"
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
         decoded: dict[str, Any] = json.load(answer)
         return decoded

@@ -10,27 +10,40 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+# In the place of a status: the connection is closed without an answer.
+HANG_UP = 0
+
 
 @dataclass(frozen=True)
 class Reply:
     """One answer.
 
+    status: of HTTP, or HANG_UP
     missing: how many bytes of the body are announced and never sent
+    stalls_s: how long the connection stays open without them, unless the server is closed before
     """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
+    stalls_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Received:
-    """One request: its path, its parameters (each the last of its name) and its headers in lower case."""
+    """One request: its path, its parameters (each the last of its name), its headers in lower case, and its body."""
 
     path: str
     parameters: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    body: bytes = b""
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a body that is a form, each the last of its name."""
+        return {name: values[-1] for name, values in parse_qs(self.body.decode()).items()}
 
 
 class ScriptedServer:
@@ -63,9 +76,14 @@ def scripted_server() -> Iterator[ScriptedServer]:
                     parts.path,
                     {name: values[-1] for name, values in parse_qs(parts.query).items()},
                     {name.lower(): value for name, value in self.headers.items()},
+                    self.command,
+                    self.rfile.read(int(self.headers.get("content-length", 0))),
                 )
             )
             reply = script.next_reply()
+            if reply.status == HANG_UP:
+                self.close_connection = True
+                return
             self.send_response_only(reply.status)  # no Date or Server unless told to
             for name, value in reply.headers.items():
                 self.send_header(name, value)
@@ -73,11 +91,16 @@ def scripted_server() -> Iterator[ScriptedServer]:
             self.end_headers()
             self.wfile.write(reply.body)
             self.wfile.flush()
+            if reply.stalls_s:
+                closing.wait(reply.stalls_s)
             self.close_connection = bool(reply.missing)
+
+        do_POST = do_DELETE = do_GET  # noqa: N815  # the base class's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
             """Keep quiet."""
 
+    closing = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     script = ScriptedServer(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -85,6 +108,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
     try:
         yield script
     finally:
+        closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mixpanel_data import DatabaseNotFoundError, QueryError, SQLResult, Workspace
 from mixpanel_data.local.query import json_ready
+from tests.support.stores import file_of
 
 
 def test_sql_comes_as_a_frame_a_cell_or_rows(workspace: Workspace) -> None:
@@ -69,13 +70,13 @@ def test_an_endless_query_does_not_keep_the_file(workspace: Workspace) -> None:
 
 def test_a_read_only_workspace_changes_nothing_and_makes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     workspace.sql("create table t as select 1 as i")
-    before = workspace.db_path.read_bytes()
-    with Workspace.open(workspace.db_path) as reader:
+    before = file_of(workspace).read_bytes()
+    with Workspace.open(file_of(workspace)) as reader:
         assert reader.sql_scalar("from t") == 1
         with pytest.raises(QueryError, match="read-only"):
             reader.sql("drop table t")
-    assert workspace.db_path.read_bytes() == before
-    reader = Workspace(path=tmp_path / "none.db", read_only=True, api_client=workspace.api)
+    assert file_of(workspace).read_bytes() == before
+    reader = Workspace(path=tmp_path / "none.db", read_only=True, _api_client=workspace.api)
     with pytest.raises(DatabaseNotFoundError):
         reader.sql("select 1")
     assert not (tmp_path / "none.db").exists()

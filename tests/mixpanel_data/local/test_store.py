@@ -214,7 +214,7 @@ def test_a_long_statement_draws_nothing_on_standard_output(tmp_path: Path) -> No
         "ask = \"select current_setting('enable_progress_bar')\";"
         "held = store.connection(pathlib.Path(sys.argv[1]) / 'store.db', 'write'); con = held.__enter__();"
         "staging = load.Staging(pathlib.Path(sys.argv[1]));"
-        "print(con.execute(ask).fetchone(), staging._con.execute(ask).fetchone())"
+        "print(con.execute(ask).fetchone(), staging.con.execute(ask).fetchone())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, cwd=tmp_path

@@ -1,0 +1,1 @@
+"""Old addresses of what has moved; nothing lives here."""

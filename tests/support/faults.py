@@ -1,0 +1,32 @@
+"""Things that go wrong in a running emulator, for the length of a test."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.emulator import Emulator
+
+
+def _send(emulator: Emulator, method: str, rule: dict[str, Any] | None = None) -> None:
+    request = urllib.request.Request(  # noqa: S310  # the emulator's own loopback URL
+        f"{emulator.url}/_emulator/faults",
+        method=method,
+        data=None if rule is None else json.dumps(rule).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # as above
+        answer.read()
+
+
+@contextmanager
+def going_wrong(emulator: Emulator, *rules: dict[str, Any]) -> Iterator[None]:
+    """With these rules in force, none before and none after."""
+    _send(emulator, "DELETE")
+    try:
+        for rule in rules:
+            _send(emulator, "POST", rule)
+        yield
+    finally:
+        _send(emulator, "DELETE")
