@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mixpanel_data import Credentials, MixpanelAPIClient, Workspace
+from mixpanel_data import Credentials, MixpanelAPIClient, Workspace, budget
 from tests.support.crafted import PROJECT_ID as CRAFTED_ID
 from tests.support.crafted import SECRET as CRAFTED_SECRET
 from tests.support.crafted import write as write_crafted
@@ -27,6 +27,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MP_RATE_LIMITS", "off")
+    # Servers come and go, and two tests may meet at one port: what one has asked there is not the other's.
+    monkeypatch.setattr(budget, "_budgets", {})
     return monkeypatch
 
 

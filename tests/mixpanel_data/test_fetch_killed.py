@@ -60,7 +60,7 @@ def prepared(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def killed(emulator: Emulator, path: Path, how: str, where: str, point: str) -> None:
     """Run a fetch that is killed at that point."""
-    arguments = [str(path), SPAN["from_date"], SPAN["to_date"], how, where, point]
+    arguments = [str(path), SPAN["from_date"], SPAN["to_date"], how, where, "SIGKILL", point]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.killed_fetch", *arguments],
         cwd=ROOT, env={**os.environ, **emulator.environment}, capture_output=True, text=True, timeout=120, check=False,

@@ -61,7 +61,7 @@ METHODS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 FIELDS = {
     "SegmentationResult": "event from_date to_date unit segment_property total series",
     "FunnelStep": "event count conversion_rate",
-    "FunnelResult": "funnel_id funnel_name from_date to_date conversion_rate steps",
+    "FunnelResult": "funnel_id funnel_name from_date to_date conversion_rate steps segments",
     "CohortInfo": "date size retention",
     "RetentionResult": "born_event return_event from_date to_date unit cohorts",
     "JQLResult": "raw",
