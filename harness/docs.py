@@ -11,6 +11,8 @@ from harness.errors import MEANINGS, Exit, HarnessError, nearest
 from harness.stack.services import SERVICES
 
 FILES = ("README.md", "CONTRIBUTING.md")
+# Options of nearly every command of `mp`, told once beside its table.
+EVERYWHERE = ("--format", "--jq")
 SKIPPED = ("node_modules", "__pycache__", "dist", "build", "artefacts")
 
 
@@ -76,14 +78,40 @@ def command_table() -> str:
 
     # typer's own types do not name these attributes.
     group: Any = get_command(app)
-    rows = []
-    for name, command in group.commands.items():
-        words = []
-        for parameter in command.params:
-            kind = parameter.param_type_name
-            words.append(max(parameter.opts, key=len) if kind == "option" else f"[{parameter.name.upper()}]")
-        rows.append((f"`harness {name}`", " ".join(f"`{word}`" for word in words), str(command.help)))
+    rows = (
+        (f"`harness {name}`", _words(command, optional_arguments=True), str(command.help))
+        for name, command in group.commands.items()
+    )
     return _table(("command", "takes", "what it does"), rows)
+
+
+def mp_table() -> str:
+    """Every command of `mp` with its own options, as `--help` has them; those that all have are left out."""
+    from typer.main import get_command
+
+    from mixpanel_data.cli.app import app
+
+    root: Any = get_command(app)
+    groups = [(name, root.get_command(None, name)) for name in root.list_commands(None)]
+    rows = (
+        (f"`mp {group_name} {name}`", _words(command), str(command.help).partition("\n")[0])
+        for group_name, group in groups
+        for name, command in ((name, group.get_command(None, name)) for name in group.list_commands(None))
+    )
+    return _table(("command", "takes", "what it does"), rows)
+
+
+def _words(command: Any, *, optional_arguments: bool = False) -> str:
+    words = []
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            word = max(parameter.opts, key=len)
+            words += [] if word in EVERYWHERE else [word]
+        elif optional_arguments or not parameter.required:
+            words.append(f"[{parameter.name.upper()}]")
+        else:
+            words.append(parameter.name.upper())
+    return " ".join(f"`{word}`" for word in words) or "nothing"
 
 
 def exit_code_table() -> str:
@@ -97,6 +125,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "ports": port_table,
     "environment": environment_table,
     "commands": command_table,
+    "mp": mp_table,
     "exit-codes": exit_code_table,
 }
 

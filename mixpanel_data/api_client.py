@@ -7,6 +7,7 @@ answer. What becomes of a refusal is in `mixpanel_data.refusals`.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import logging
@@ -37,6 +38,8 @@ from mixpanel_data.refusals import LONGEST_ERROR_BODY, Refusal
 from mixpanel_data.retry import Retries
 
 if TYPE_CHECKING:
+    import ssl
+
     from mixpanel_data.credentials import Credentials
     from mixpanel_data.endpoints import Endpoint
 
@@ -126,6 +129,7 @@ class MixpanelAPIClient:
             transport=transport,
             # A proxy of the environment cannot reach this machine's own loopback.
             trust_env=not _is_loopback(self._base_url),
+            verify=_trusted(),
         )
 
     def __repr__(self) -> str:
@@ -460,6 +464,12 @@ class MixpanelAPIClient:
             clock.sleep(seconds, self._closing)
         if self._closing.is_set():
             raise MixpanelDataError("the client was closed while a call waited", fix="close it when all calls are back")
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are believed. To read them takes 30 ms, so that is done once and not for every client."""
+    return httpx.create_ssl_context()
 
 
 def _is_loopback(base_url: str | None) -> bool:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MOST_NAMES = 5000
 MOST_SIMILAR = 5
+MOST_REMEMBERED = 500
+REMEMBERED_S = 3600.0
 EARLIEST_DAY = "2000-01-01"
 
 
@@ -174,10 +176,14 @@ def _suggestions(event: str, known_events: Callable[[], list[str]]) -> list[str]
 class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     answers: list[Any] | None = None
+    at: float = 0.0
 
 
 class Remembered:
-    """Answers that were asked for once; several threads that want the same one wait for it and share it."""
+    """Answers that were asked for lately; several threads that want the same one wait for it and share it.
+
+    An answer is forgotten after an hour, and when MOST_REMEMBERED others were wanted since.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -186,11 +192,14 @@ class Remembered:
     def get(self, question: Hashable, ask: Callable[[], list[T]]) -> list[T]:
         """The answer to a question, asked now unless it was before; each caller gets a list of its own."""
         with self._lock:
-            kept = self._kept.setdefault(question, _Kept())
+            kept = self._kept.pop(question, None) or _Kept()
+            self._kept[question] = kept
+            while len(self._kept) > MOST_REMEMBERED:
+                del self._kept[next(iter(self._kept))]
         # What is asked while `forget` comes is kept where nobody looks any more.
         with kept.lock:
-            if kept.answers is None:
-                kept.answers = ask()
+            if kept.answers is None or clock.monotonic() - kept.at >= REMEMBERED_S:
+                kept.answers, kept.at = ask(), clock.monotonic()
             return cast("list[T]", list(kept.answers))
 
     def forget(self) -> None:

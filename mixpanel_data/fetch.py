@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import arguments, clock, credentials, export, parallel, pieces, progress
+from mixpanel_data import arguments, clock, credentials, export, interrupts, parallel, pieces, progress
 from mixpanel_data.errors import DateRangeTooLargeError, InvalidArgumentError
 from mixpanel_data.local import ledger, merge, schema
 from mixpanel_data.local.inflow import Inflow
@@ -17,7 +17,7 @@ from mixpanel_data.parallel import BatchProgress, ParallelFetchResult
 from mixpanel_data.results import FramedResult
 
 if TYPE_CHECKING:
-    from mixpanel_data.api_client import MixpanelAPIClient
+    from mixpanel_data.api_client import Download, MixpanelAPIClient
     from mixpanel_data.export import Export
     from mixpanel_data.local.ledger import Days, Filters
     from mixpanel_data.local.place import Place
@@ -87,11 +87,11 @@ def fetch_events(
             raise InvalidArgumentError(
                 "limit", "a parallel fetch cannot be limited", fix="leave out limit, or fetch with parallel=False"
             )
-        return task.in_parallel(chunk_days, max_workers, on_batch_complete)
+        return interrupts.guarded(lambda: task.in_parallel(chunk_days, max_workers, on_batch_complete))
     days = (asked.last - asked.first).days + 1
     if days > MAX_DAYS:
         raise DateRangeTooLargeError(asked.first, asked.last, days, MAX_DAYS)
-    return task.in_sequence()
+    return interrupts.guarded(task.in_sequence)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,13 @@ class _Task:
         begun = clock.monotonic()
         rest = merge.unfinished(self.place, self.table, self.days, self.filters, append=self.append)
         # An earlier fetch of the same that was cut in pieces has left some of them to do.
-        done = [self._piece(days, append=self.append or bool(rest)) for days in pieces.joined(rest or [self.days])]
+        to_do, done = pieces.joined(rest or [self.days]), []
+        try:
+            for days in to_do:
+                done.append(self._piece(days, append=self.append or bool(rest)))  # noqa: PERF401 -- how far it came is told
+        except interrupts.Ended as ended:
+            ended.add_note(parallel.how_to_go_on(self.table, len(done), len(to_do)))
+            raise
         sample = [line for loaded, _, _ in done for line in loaded.sample]
         return FetchResult(
             table=self.table,
@@ -131,7 +137,7 @@ class _Task:
         with workdir(self.place) as directory, Staging(directory, self.memory_mb) as staging:
             with progress.spinner(f"fetching {self.table}", wanted=self.progress) as tell:
                 with Inflow(staging, directory) as inflow:
-                    download = self.asked.download(days, inflow, plain=True, on_bytes=tell)
+                    download = interrupts.current().apart(lambda: self._download(days, inflow, tell))
                     loaded = inflow.finish()
                 export.check_complete(loaded)
             fetched_at = clock.now()
@@ -150,6 +156,15 @@ class _Task:
                 ),
             )
         return loaded, merged, fetched_at
+
+    def _download(self, days: Days, inflow: Inflow, tell: Callable[[int], None]) -> Download:
+        ending = interrupts.current()
+
+        def on_bytes(received: int) -> None:
+            ending.check()
+            tell(received)
+
+        return self.asked.download(days, inflow, plain=True, on_bytes=on_bytes)
 
     def in_parallel(
         self, chunk_days: int, max_workers: int | None, on_batch_complete: Callable[[BatchProgress], None] | None

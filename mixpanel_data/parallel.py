@@ -18,7 +18,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import arguments, clock, pieces, progress
+from mixpanel_data import arguments, clock, interrupts, pieces, progress
 from mixpanel_data.endpoints import ENDPOINTS
 from mixpanel_data.errors import AuthenticationError, IncompleteExportError, MixpanelDataError
 from mixpanel_data.export import check_complete
@@ -38,8 +38,6 @@ MAX_WORKERS = 10
 ATTEMPTS = 2
 # Pieces that are downloaded wait on disk to be stored; more of them than workers would only fill it.
 _WAITING = 2
-# A thread that waits for a byte cannot be told to stop; it ends with the process, or when the byte comes.
-_JOIN_S = 2.0
 _CHUNK = 1 << 20
 _LOG = logging.getLogger("mixpanel_data")
 
@@ -136,7 +134,7 @@ def pieces_of(export: Export, chunk_days: int) -> list[Days]:
     usage = export.client.budget.used("query")
     if export.first < export.last and chunk_days > 1 and (usage is None or usage.used * 2 < usage.of):
         try:
-            counts = _events_a_day(export)
+            counts = interrupts.current().apart(lambda: _events_a_day(export))
         except MixpanelDataError as error:
             _LOG.info("pieces are cut by days alone: %s", error)
     return pieces.sized(export.first, export.last, chunk_days, counts)
@@ -202,7 +200,7 @@ class Job:
             AuthenticationError: Mixpanel does not know us, and nothing was stored.
             TableExistsError, TableNotFoundError, DatabaseLockedError, StorageError: pieces cannot be stored; those that
                 were, stay.
-            KeyboardInterrupt: with a note on what is stored and how to go on.
+            Ended: it was told to end; with a note on what is stored and how to go on.
         """
         with workdir(self.place) as directory:
             return _Run(self, directory, on_batch_complete).run(max_workers, shown=progress)
@@ -212,7 +210,7 @@ class _Run:
     def __init__(self, job: Job, directory: Path, on_batch_complete: Callable[[BatchProgress], None] | None) -> None:
         self._job, self._directory, self._on_batch_complete = job, directory, on_batch_complete
         self._to_do: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        self._arrived: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[_Arrived | None] = queue.SimpleQueue()
         self._over = threading.Event()
         self._received: dict[int, int] = {}
         self._results: dict[int, BatchResult] = {}
@@ -232,13 +230,15 @@ class _Run:
         for worker in workers:
             worker.start()
         try:
-            with progress.bar(f"fetching {job.table} ({cost})", len(job.pieces), wanted=shown) as tell:
-                while len(self._results) < len(job.pieces):
-                    self._settle(self._arrived.get())
+            title = f"fetching {job.table} ({cost})"
+            with interrupts.current().heard_by(self._stop), progress.bar(title, len(job.pieces), wanted=shown) as tell:
+                while len(self._results) < len(job.pieces) and (arrived := self._arrived.get()):
+                    self._settle(arrived)
                     added = sum(merged.added for _, merged in self._stored)
                     tell(len(self._results), added, sum(self._received.values()))
+                interrupts.current().check()
         except BaseException as error:
-            error.add_note(self._how_to_go_on())
+            error.add_note(how_to_go_on(job.table, len(self._stored), len(job.pieces)))
             raise
         finally:
             self._end(workers)
@@ -306,7 +306,8 @@ class _Run:
         self._results[index] = BatchResult(first, last, rows, error is None, told)
         if self._on_batch_complete is not None:
             total = len(self._job.pieces)
-            self._on_batch_complete(BatchProgress(first, last, index, total, rows, error is None, told))
+            stored = BatchProgress(first, last, index, total, rows, error is None, told)
+            interrupts.current().in_caller(functools.partial(self._on_batch_complete, stored))
 
     def _store(self, arrived: _Arrived) -> int:
         job = self._job
@@ -341,15 +342,12 @@ class _Run:
             self._to_do.put(None)
             with suppress(ValueError):
                 self._room.release()
-        deadline = clock.monotonic() + _JOIN_S
+        deadline = clock.monotonic() + interrupts.DOWNLOAD_END_S
         for worker in workers:
             worker.join(max(0.0, deadline - clock.monotonic()))
 
-    def _how_to_go_on(self) -> str:
-        stored, total = len(self._stored), len(self._job.pieces)
-        if not stored:
-            return f"nothing of {self._job.table} was stored by this fetch; the same call fetches it"
-        return f"{stored} of {total} pieces of {self._job.table} are stored; the same call fetches the rest"
+    def _stop(self) -> None:
+        self._arrived.put(None)
 
     def _result(self, begun: float, cost: str) -> ParallelFetchResult:
         batches = [self._results[index] for index in range(len(self._job.pieces))]
@@ -368,6 +366,13 @@ class _Run:
             removed_rows=sum(merged.removed for _, merged in self._stored),
             batches=tuple(batches),
         )
+
+
+def how_to_go_on(table: str, stored: int, total: int) -> str:
+    """What is said to who ended a fetch."""
+    if not stored:
+        return f"nothing of {table} was stored by this fetch; the same call fetches it"
+    return f"{stored} of {total} pieces of {table} are stored; the same call fetches the rest"
 
 
 def _pour(spool: Path, inflow: Inflow, *, gzipped: bool) -> None:

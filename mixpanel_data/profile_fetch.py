@@ -7,16 +7,17 @@ has changed nothing, and the next one begins at the start.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import arguments, clock, credentials, profiles, progress
+from mixpanel_data import arguments, clock, credentials, interrupts, profiles, progress
 from mixpanel_data.endpoints import ENDPOINTS
 from mixpanel_data.errors import MixpanelDataError, StorageError, TableNotFoundError
 from mixpanel_data.fetch import BATCH_SIZES, FetchResult
@@ -101,41 +102,75 @@ def fetch_profiles(
     arguments.whole("batch_size", batch_size, *BATCH_SIZES)
     if max_workers is not None:
         arguments.whole("max_workers", max_workers, 1)
-    _check_before_download(place, name, append=append)
-    begun = clock.monotonic()
     workers = min(max_workers or MAX_WORKERS, MAX_WORKERS) if parallel and not asked.names_profiles else 1
-    with workdir(place) as directory, ProfileStaging(directory, credentials.fetch_memory_mb()) as staging:
-        job = _Job(client, asked, directory, staging, on_page_complete)
-        if not asked.is_empty:
-            _run(job, workers, name, spin=progress)
-        fetched_at = clock.now()
-        rows = 0
-        if not job.failed:
-            piece = Piece(name, ledger.filters(**asked.filters), fetched_at, job.received, append)
-            rows = staging.merge(place, piece)
-    seconds = round(clock.monotonic() - begun, 3)
-    if parallel:
+    task = _Task(client, place, name, asked, append, credentials.fetch_memory_mb(), progress)
+    done = interrupts.guarded(lambda: task.run(workers, on_page_complete))
+    return done.of_parallel() if parallel else done.of_sequence()
+
+
+@dataclass(frozen=True)
+class _Done:
+    table: str
+    rows: int
+    pages: int
+    failed: dict[int, str]
+    seconds: float
+    fetched_at: datetime
+
+    def of_parallel(self) -> ParallelProfileResult:
+        failed = self.failed
         return ParallelProfileResult(
-            table=name,
-            total_rows=rows,
-            successful_pages=len(job.rows),
-            failed_pages=len(job.failed),
-            failed_page_indices=tuple(sorted(job.failed)),
-            duration_seconds=seconds,
-            fetched_at=fetched_at,
-            error=f"{job.failed[min(job.failed)]}; nothing was stored: fetch again" if job.failed else None,
+            table=self.table,
+            total_rows=self.rows,
+            successful_pages=self.pages,
+            failed_pages=len(failed),
+            failed_page_indices=tuple(sorted(failed)),
+            duration_seconds=self.seconds,
+            fetched_at=self.fetched_at,
+            error=f"{failed[min(failed)]}; nothing was stored: fetch again" if failed else None,
         )
-    return FetchResult(
-        table=name,
-        rows=rows,
-        type="profiles",
-        duration_seconds=seconds,
-        date_range=None,
-        fetched_at=fetched_at,
-        duplicates=0,
-        skipped_lines=0,
-        skipped_sample=(),
-    )
+
+    def of_sequence(self) -> FetchResult:
+        return FetchResult(
+            table=self.table,
+            rows=self.rows,
+            type="profiles",
+            duration_seconds=self.seconds,
+            date_range=None,
+            fetched_at=self.fetched_at,
+            duplicates=0,
+            skipped_lines=0,
+            skipped_sample=(),
+        )
+
+
+@dataclass(frozen=True)
+class _Task:
+    client: MixpanelAPIClient
+    place: Place
+    table: str
+    asked: Question
+    append: bool
+    memory_mb: int
+    progress: bool
+
+    def run(self, workers: int, on_page_complete: Callable[[ProfileProgress], None] | None) -> _Done:
+        begun = clock.monotonic()
+        try:
+            _check_before_download(self.place, self.table, append=self.append)
+            with workdir(self.place) as directory, ProfileStaging(directory, self.memory_mb) as staging:
+                job = _Job(self.client, self.asked, directory, staging, on_page_complete)
+                if not self.asked.is_empty:
+                    _run(job, workers, self.table, spin=self.progress)
+                fetched_at, rows = clock.now(), 0
+                if not job.failed:
+                    filters = ledger.filters(**self.asked.filters)
+                    rows = staging.merge(self.place, Piece(self.table, filters, fetched_at, job.received, self.append))
+        except interrupts.Ended as ended:
+            ended.add_note(f"nothing of {self.table} was stored by this fetch; the same call fetches it")
+            raise
+        seconds = round(clock.monotonic() - begun, 3)
+        return _Done(self.table, rows, len(job.rows), job.failed, seconds, fetched_at)
 
 
 def _check_before_download(place: Place, name: str, *, append: bool) -> None:
@@ -189,29 +224,31 @@ class _Job:
             SessionOverError: Mixpanel forgot the answer before its last page.
             APIError and its kinds: with one worker, of any page; else of the first one.
         """
-        page = self._take(self._page(0), tell)
+        ending = interrupts.current()
+        page = self._take(ending.apart(lambda: self._page(0)), tell)
         self._first = page
         if workers > 1 and page.num_pages is not None:
             self._in_parallel(range(1, page.num_pages), workers, tell)
             return
         while page.has_more:
-            page = self._take(self._page(page.page + 1), tell)
+            page = self._take(ending.apart(functools.partial(self._page, page.page + 1)), tell)
 
     def _in_parallel(self, numbers: Iterable[int], workers: int, tell: Callable[[int], None]) -> None:
-        with ThreadPoolExecutor(workers, thread_name_prefix="profiles") as pool:
-            rest = iter(numbers)
-            waiting: dict[Future[_Arrived], int] = {}
-            try:
-                while True:
-                    # No more than can be worked on: what waits takes no place on disk.
-                    while len(waiting) < workers and (number := next(rest, None)) is not None:
-                        waiting[pool.submit(self._page, number)] = number
-                    if not waiting:
-                        return
-                    for done in wait(waiting, return_when=FIRST_COMPLETED).done:
-                        self._taken_or_failed(done, waiting.pop(done), tell)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        ending = interrupts.current()
+        rest = iter(numbers)
+        waiting: dict[Future[_Arrived], int] = {}
+        try:
+            while True:
+                # No more than can be worked on: what waits takes no place on disk.
+                while len(waiting) < workers and (number := next(rest, None)) is not None:
+                    waiting[interrupts.begin(functools.partial(self._page, number))] = number
+                if not waiting:
+                    return
+                for done in wait({*waiting, ending.over}, return_when=FIRST_COMPLETED).done - {ending.over}:
+                    self._taken_or_failed(done, waiting.pop(done), tell)
+                ending.check()
+        finally:
+            wait(waiting, timeout=interrupts.DOWNLOAD_END_S if ending.over.done() else None)
 
     def _taken_or_failed(self, done: Future[_Arrived], number: int, tell: Callable[[int], None]) -> None:
         try:
@@ -252,16 +289,15 @@ class _Job:
         return arrived.page
 
     def _report(self, number: int, rows: int, error: str | None) -> None:
-        self._tell_caller(
-            ProfileProgress(
-                page_index=number,
-                total_pages=self._first.num_pages if self._first else None,
-                rows=rows,
-                success=error is None,
-                error=error,
-                cumulative_rows=sum(self.rows.values()),
-            )
+        told = ProfileProgress(
+            page_index=number,
+            total_pages=self._first.num_pages if self._first else None,
+            rows=rows,
+            success=error is None,
+            error=error,
+            cumulative_rows=sum(self.rows.values()),
         )
+        interrupts.current().in_caller(lambda: self._tell_caller(told))
 
 
 @dataclass(frozen=True, slots=True)

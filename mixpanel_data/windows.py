@@ -133,7 +133,10 @@ def _redis_errors() -> Iterator[None]:
     try:
         yield
     except ConfigurationError:
-        what, fix = "the package for it is not installed", "run: pip install redis; or unset MP_REDIS_URL"
+        what, fix = (
+            "the package for it is not installed",
+            "run: pip install 'mixpanel-data[redis]'; or unset MP_REDIS_URL",
+        )
     except StorageError as error:
         what, fix = type(error.storage_error).__name__, "start it, correct MP_REDIS_URL, or unset it"
     else:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from mp_mcp_server.results import Results
+
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
     from mixpanel_data import Workspace
 
@@ -116,12 +118,14 @@ class Call:
 
     cancelled: set when nobody waits for the answer any more; long work looks at it between two pieces
     known: what `once` computed and how questions were answered, JSON-ready, by key
+    results: where a full result is kept whose answer was cut; the server's own, for all calls
     """
 
     workspace: "Workspace"
     line: Line
     cancelled: Event = field(default_factory=Event)
     known: dict[str, Any] = field(default_factory=dict)
+    results: Results = field(default_factory=Results)
 
     def once(self, key: str, compute: Callable[[], Known]) -> Known:
         """What `compute` gives, which is JSON-ready; when the tool runs again after a question, without computing."""

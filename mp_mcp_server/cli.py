@@ -7,8 +7,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mp_mcp_server.address import AddressError, listen
+
+if TYPE_CHECKING:  # usage questions are answered without what it needs
+    from mp_mcp_server.settings import Settings
 
 _DESCRIPTION = "Mixpanel for MCP clients: live queries, raw events into a local store, SQL over it."
 
@@ -53,6 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--db", metavar="PATH", type=Path, help="file of the local store (default: one for each project)"
     )
+    parser.add_argument(
+        "--stateful",
+        action="store_true",
+        help="http: keep a session for each client of the handshake era, so that it can be asked back",
+    )
+    parser.add_argument(
+        "--session-idle",
+        metavar="SECONDS",
+        type=_seconds,
+        default=1800.0,
+        help="with --stateful: how long a session that nobody uses is kept (default: %(default).0f)",
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     return parser
 
@@ -71,6 +87,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; take a whole one from 1 to 86400")
+    return float(text)
+
+
 def _account_refusal(name: str) -> tuple[str, str, str] | None:
     """Code, cause and fix if the account cannot be used; whether Mixpanel accepts it is asked by the first call."""
     from mixpanel_data import ConfigError
@@ -85,13 +107,17 @@ def _account_refusal(name: str) -> tuple[str, str, str] | None:
 
 def _serve_http(options: argparse.Namespace, listener: socket.socket) -> int:
     with contextlib.closing(listener):
-        from mp_mcp_server.server import Settings, application, build
+        settings = _settings(options)
+        if settings is None:
+            return 1
+
+        from mp_mcp_server.server import application, build
         from mp_mcp_server.serving import serve
 
         _calm_fastmcp()
         host, port = listener.getsockname()[:2]
         path = "sse" if options.transport == "sse" else "mcp"
-        app = application(build(Settings(account=options.account, db=options.db)), options.transport)
+        app = application(build(settings), options.transport, settings)
         logging.getLogger(__name__).info(
             "listening on http://%s:%s/%s", f"[{host}]" if ":" in host else host, port, path
         )
@@ -100,11 +126,30 @@ def _serve_http(options: argparse.Namespace, listener: socket.socket) -> int:
 
 
 def _serve_stdio(options: argparse.Namespace) -> int:
-    from mp_mcp_server.server import Settings, build
+    settings = _settings(options)
+    if settings is None:
+        return 1
+
+    from mp_mcp_server.piped import serve_piped
+    from mp_mcp_server.server import build
 
     _calm_fastmcp()
-    build(Settings(account=options.account, db=options.db)).run(transport="stdio", show_banner=False)
+    serve_piped(build(settings))
     return 0
+
+
+def _settings(options: argparse.Namespace) -> "Settings | None":
+    """From the command line and the environment; None, and a line on stderr, where they are wrong."""
+    from mixpanel_data import ConfigError
+    from mp_mcp_server.settings import Settings
+
+    try:
+        return Settings(
+            account=options.account, db=options.db, stateful=options.stateful, session_idle_s=options.session_idle
+        )
+    except ConfigError as error:
+        _refuse(error.code, error.message, error.fix or "correct that, or unset it")
+        return None
 
 
 def _log_to_stderr() -> None:

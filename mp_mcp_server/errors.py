@@ -23,6 +23,9 @@ from mp_mcp_server.catalogue import TOOLS, ToolSpec
 logger = logging.getLogger(__name__)
 
 _LONGEST_CAUSE = 500
+# Of a text in the details: a script or a proxy's page of HTML helps nobody any more
+_LONGEST_DETAIL = 2000
+_MOST_DETAILS = 50
 # ValueErrors all the same, but about data that came from elsewhere, not about what the caller said
 _NO_ARGUMENT = (UnicodeError, json.JSONDecodeError, pydantic.ValidationError)
 
@@ -99,13 +102,34 @@ def explain(error: Exception, *, tool: str, mask: Callable[[str], str]) -> Failu
         A Failure; what nobody foresaw is UNEXPECTED_ERROR and its traceback goes to the log.
     """
     if isinstance(error, MixpanelDataError):
-        return _of_the_library(error)
-    if isinstance(error, ValueError) and not isinstance(error, _NO_ARGUMENT):
-        return _invalid(str(error), [])
-    if isinstance(error, OSError):
-        return _of_the_machine(error)
-    logger.error("%s failed unexpectedly\n%s", tool, mask("".join(traceback.format_exception(error))))
-    return _unexpected(type(error).__name__, _short(mask(str(error))))
+        failure = _of_the_library(error, tool)
+    elif isinstance(error, ValueError) and not isinstance(error, _NO_ARGUMENT):
+        failure = _invalid(str(error), [])
+    elif isinstance(error, OSError):
+        failure = _of_the_machine(error)
+    else:
+        logger.error("%s failed unexpectedly\n%s", tool, mask("".join(traceback.format_exception(error))))
+        failure = _unexpected(type(error).__name__, str(error))
+    # Whatever was foreseen too: the words may be those of a service or a proxy, which repeat what they were sent.
+    return Failure(
+        failure.code,
+        _short(mask(failure.cause)),
+        {key: _tidy(value, mask) for key, value in failure.report.items()},
+        [_short(mask(step)) for step in failure.suggestions],
+        failure.retry_after_s,
+    )
+
+
+def _tidy(value: Any, mask: Callable[[str], str]) -> Any:
+    """The value without secrets, and with the beginnings of what is very long."""
+    if isinstance(value, str):
+        text = mask(value)
+        return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
+    if isinstance(value, Mapping):
+        return {mask(str(key)): _tidy(inner, mask) for key, inner in [*value.items()][:_MOST_DETAILS]}
+    if isinstance(value, list | tuple):
+        return [_tidy(inner, mask) for inner in value[:_MOST_DETAILS]]
+    return value
 
 
 def explain_arguments(error: pydantic.ValidationError, spec: ToolSpec) -> Failure:
@@ -172,11 +196,17 @@ def _unexpected(kind: str, text: str) -> Failure:
     return Failure("UNEXPECTED_ERROR", f"Unexpected error: {kind}: {text}", report, [step])
 
 
-def _of_the_library(error: MixpanelDataError) -> Failure:
+def _of_the_library(error: MixpanelDataError, tool: str) -> Failure:
     summary, steps = _WORDING.get(error.code, _plain)(error, error.details)
     fix = error.fix
-    suggestions = [fix, *(step for step in steps if step != fix)] if fix else steps
-    return Failure(error.code, _short(summary), error.to_dict(), suggestions, _retry_after(error))
+    # The library speaks to people who write Python; where a tool mends it, that comes first.
+    known = [fix] if fix and error.code not in _BY_TOOLS else []
+    hint = (
+        [_HINTS[tool]] if error.code == "QUERY_FAILED" and error.details.get("status_code") and tool in _HINTS else []
+    )
+    notes = [note for note in getattr(error, "__notes__", []) if isinstance(note, str)]
+    suggestions = list(dict.fromkeys([*notes, *hint, *known, *steps]))
+    return Failure(error.code, summary, error.to_dict(), suggestions, _retry_after(error))
 
 
 def _retry_after(error: MixpanelDataError) -> float | None:
@@ -195,11 +225,11 @@ _LOGIN = "Check MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION where the se
 
 
 def _plain(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
-    return error.message, ["Correct that and call again"]
+    return error.message, [] if error.fix else ["Correct that and call again"]
 
 
 def _argument(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
-    return f"Invalid argument: {error.message}", ["Correct that argument and call again"]
+    return f"Invalid argument: {error.message}", [] if error.fix else ["Correct that argument and call again"]
 
 
 def _configuration(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
@@ -237,6 +267,26 @@ def _query(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
         "Check the arguments; list_events gives the names that exist",
         'Expressions read properties as properties["name"]',
     ]
+
+
+def _script(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
+    pointed = f"; at {' '.join(str(line).split())}" if (line := details.get("line_info")) else ""
+    summary = f"JQL script error: {details.get('error_type', 'Error')}: {details.get('error_message', error.message)}"
+    return summary + pointed, [
+        "Correct the script where the text points; details.line_info shows the line",
+        "A script is function main() { return Events({from_date: …, to_date: …}).groupBy([…], …); }",
+    ]
+
+
+def _broken_off(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
+    return f"Export incomplete: {error.message}", [
+        "Fetch again: nothing of it was stored",
+        "Ask for fewer days at once",
+    ]
+
+
+def _storage(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
+    return f"Local storage error: {error.message}", ["Check that the local store's folder is writable and has room"]
 
 
 def _event(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
@@ -297,10 +347,14 @@ _WORDING: Mapping[str, Callable[[MixpanelDataError, Mapping[str, Any]], Wording]
     "INVALID_ARGUMENT": _argument,
     "CONFIG_ERROR": _configuration,
     "ACCOUNT_NOT_FOUND": _account,
+    "ACCOUNT_EXISTS": _account,
     "AUTH_FAILED": _authentication,
     "RATE_LIMITED": _rate_limit,
     "SERVER_ERROR": _server,
     "QUERY_FAILED": _query,
+    "JQL_SYNTAX_ERROR": _script,
+    "EXPORT_INCOMPLETE": _broken_off,
+    "STORAGE_ERROR": _storage,
     "EVENT_NOT_FOUND": _event,
     "DATE_RANGE_TOO_LARGE": _range,
     "TABLE_EXISTS": _table_exists,
@@ -308,4 +362,22 @@ _WORDING: Mapping[str, Callable[[MixpanelDataError, Mapping[str, Any]], Wording]
     "DATABASE_LOCKED": _locked,
     "DATABASE_NOT_FOUND": _store_missing,
     "HTTP_ERROR": _transport,
+}
+# Whose fix is a call of a tool, so that the library's own, a command or an argument in Python, would mislead.
+_BY_TOOLS = frozenset(
+    {
+        "DATABASE_NOT_FOUND",
+        "DATE_RANGE_TOO_LARGE",
+        "EVENT_NOT_FOUND",
+        "EXPORT_INCOMPLETE",
+        "JQL_SYNTAX_ERROR",
+        "TABLE_EXISTS",
+        "TABLE_NOT_FOUND",
+    }
+)
+# What Mixpanel most likely misses when it refuses a question of that tool.
+_HINTS = {
+    "funnel": "list_funnels gives the ids that exist; to_date must not be in the future",
+    "fetch_profiles": 'list_cohorts gives the ids that exist; a where needs properties["name"]',
+    "stream_profiles": 'list_cohorts gives the ids that exist; a where needs properties["name"]',
 }

@@ -16,6 +16,10 @@ logger = logging.getLogger(__name__)
 _GRACE_S = 1
 _GONE_AFTER_S = 1.5
 
+# Longer than clients and proxies keep a connection that nobody uses (nginx: 60 s): else one that is closed here in the
+# moment in which they take it up again loses their call.
+_KEPT_ALIVE_S = 75
+
 
 def serve(application: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, then let calls in flight finish for a second."""
@@ -26,6 +30,7 @@ def serve(application: ASGIApp, listener: socket.socket) -> None:
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=_KEPT_ALIVE_S,
     )
     # else an answer that is being worked on is cut off at once, and the grace is for nothing
     AppStatus.enable_automatic_graceful_drain = False

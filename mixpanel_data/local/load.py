@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import duckdb
 
+from mixpanel_data import interrupts
 from mixpanel_data.credentials import FETCH_MEMORY_MB
 from mixpanel_data.errors import StorageError
 from mixpanel_data.local import schema, store
@@ -172,7 +173,7 @@ class Staging:
     """
 
     def __init__(self, directory: Path, memory_mb: int = MEMORY_LIMIT_MB) -> None:
-        self.directory = directory
+        self.directory, self._ending = directory, interrupts.current()
         self.con = duckdb.connect(
             ":memory:", config={"memory_limit": f"{memory_mb}MB", "temp_directory": str(directory / "spill")}
         )
@@ -184,6 +185,8 @@ class Staging:
 
     def __exit__(self, *_: object) -> None:
         self.con.close()
+        # A download that was left alone may know us to the end of the process, and would keep the engine there.
+        del self.con
 
     def clear(self) -> None:
         """Forget what is staged."""
@@ -203,7 +206,7 @@ class Staging:
 
         Source: reference/mixpanel-api.md, section 8
         """
-        with engine_errors("the events cannot be staged"):
+        with engine_errors("the events cannot be staged"), self._ending.heard_by(self.con.interrupt):
             try:
                 staged = self._one(self._reading(_STAGE, spool, LONGEST_LINE))
                 longest = LONGEST_LINE
@@ -227,7 +230,7 @@ class Staging:
         Source: reference/mixpanel-api.md, section 11.4
         """
         duplicates = 0
-        with engine_errors("the events cannot be staged"):
+        with engine_errors("the events cannot be staged"), self._ending.heard_by(self.con.interrupt):
             rows = self._one("select count(*) from staged")
             parts = -(-rows // EVENTS_AT_ONCE)
             for part in range(parts):
@@ -283,7 +286,8 @@ def _lines(spool: Path, numbers: set[int]) -> dict[int, str]:
 def engine_errors(what: str) -> Iterator[None]:
     """Turn what the engine says into a StorageError."""
     try:
-        yield
+        with interrupts.plain():
+            yield
     except duckdb.Error as error:
         raise StorageError(
             f"{what}: {str(error).splitlines()[0]}",

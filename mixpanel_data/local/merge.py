@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from mixpanel_data import interrupts
 from mixpanel_data.errors import InvalidArgumentError, TableExistsError, TableNotFoundError
 from mixpanel_data.local import ledger, schema, store
 from mixpanel_data.local.ledger import Days, Entry, Filters
@@ -97,7 +98,8 @@ def merge(staging: Staging, loaded: Loaded, place: Place, piece: Piece) -> Merge
         if store.is_open(place):
             # A second instance of what is open, as by the user's own connection, cannot be.
             parquet = schema.literal(str(staging.directory / "staged.parquet"))
-            staging.con.execute(f"copy staged to {parquet} (format parquet)")
+            with interrupts.current().heard_by(staging.con.interrupt):
+                staging.con.execute(f"copy staged to {parquet} (format parquet)")
             with store.connection(place, "write", wait_s=MERGE_WAIT_S) as con:
                 return _Merge(con, "main", f"read_parquet({parquet})", piece, loaded).run()
         with store.attached(staging.con, place, "store", wait_s=MERGE_WAIT_S):
@@ -119,7 +121,9 @@ class _Merge:
         con = self._con
         con.execute("begin transaction")
         try:
-            merged = self._bring()
+            with interrupts.current().heard_by(con.interrupt):
+                merged = self._bring()
+                interrupts.current().check()
             con.execute("commit")
         except BaseException:
             # The failure may have ended the transaction already; the first error is the one to tell.

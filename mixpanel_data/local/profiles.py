@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import duckdb
 
+from mixpanel_data import interrupts
 from mixpanel_data.local import ledger, merge, schema, store
 from mixpanel_data.local.ledger import Entry, Filters
 from mixpanel_data.local.load import MEMORY_LIMIT_MB, engine_errors
@@ -110,6 +111,8 @@ class ProfileStaging:
 
     def __exit__(self, *_: object) -> None:
         self._con.close()
+        # A download that was left alone may know us to the end of the process, and would keep the engine there.
+        del self._con
 
     def clear(self) -> None:
         """Forget what is staged."""
@@ -133,7 +136,8 @@ class ProfileStaging:
         longest = max(_LONGEST_PAGE, spool.stat().st_size + 1)
         with engine_errors("the profiles cannot be staged"):
             source = listed.format(file=schema.literal(str(spool)), longest=longest)
-            self._con.execute(_STAGE.format(listed=source, page=int(page)))
+            with interrupts.current().heard_by(self._con.interrupt):
+                self._con.execute(_STAGE.format(listed=source, page=int(page)))
 
     def merge(self, place: Place, piece: Piece) -> int:
         """Bring the staged profiles into the store's table; returns by how many rows it grew.
@@ -146,7 +150,8 @@ class ProfileStaging:
             StorageError: disk or memory ran out; the store is as it was.
         """
         with engine_errors("the profiles cannot be stored"):
-            self._con.execute(_REPEATED)
+            with interrupts.current().heard_by(self._con.interrupt):
+                self._con.execute(_REPEATED)
             if store.is_open(place):
                 # A second instance of what is open, as by the user's own connection, cannot be.
                 parquet = schema.literal(str(self._directory / "staged.parquet"))
@@ -160,7 +165,9 @@ class ProfileStaging:
 def _merged(con: duckdb.DuckDBPyConnection, home: str, source: str, piece: Piece) -> int:
     con.execute("begin transaction")
     try:
-        grown = _bring(con, home, source, piece)
+        with interrupts.current().heard_by(con.interrupt):
+            grown = _bring(con, home, source, piece)
+            interrupts.current().check()
         con.execute("commit")
     except BaseException:
         # The failure may have ended the transaction already; the first error is the one to tell.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import duckdb
 
-from mixpanel_data import clock
+from mixpanel_data import clock, interrupts
 from mixpanel_data.errors import DatabaseLockedError, DatabaseNotFoundError, MixpanelDataError, StorageError
 from mixpanel_data.local import schema
 from mixpanel_data.local.place import Memory
@@ -65,14 +65,18 @@ class Door:
             self.leave()
 
     def enter(self, mode: object, wait_s: float) -> None:
-        ticket = object()
-        with self._changed:
+        ticket, ending = object(), interrupts.current()
+        with ending.heard_by(self._look_again), self._changed:
             self._queue.append(ticket)
             try:
                 if not self._changed.wait_for(
-                    lambda: self._queue[0] is ticket and (self._inside == 0 or self._mode == mode), timeout=wait_s
+                    lambda: (
+                        ending.over.done() or (self._queue[0] is ticket and (self._inside == 0 or self._mode == mode))
+                    ),
+                    timeout=wait_s,
                 ):
                     raise DatabaseLockedError(str(self._place), holding_pid=os.getpid(), holder=self._holder())
+                ending.check()
                 self._mode = mode
                 self._inside += 1
             finally:
@@ -82,6 +86,10 @@ class Door:
     def leave(self) -> None:
         with self._changed:
             self._inside -= 1
+            self._changed.notify_all()
+
+    def _look_again(self) -> None:
+        with self._changed:
             self._changed.notify_all()
 
     def _holder(self) -> str:
@@ -134,8 +142,9 @@ def connection(place: Place, mode: Mode, *, wait_s: float | None = None) -> Iter
     with at.entered(entry, wait_s):
         con = patiently(lambda: _open(at, place, entry), place, deadline)
         try:
-            quiet(con)
-            yield con
+            with interrupts.plain():
+                quiet(con)
+                yield con
         finally:
             # Rows that nobody took may still be in the making, and closing would wait for them.
             con.interrupt()
@@ -283,6 +292,7 @@ def patiently(action: Callable[[], Connection], place: Place, deadline: float) -
         except duckdb.Error as error:
             raise _as_ours(error, place) from error
         clock.sleep(_RETRY_S)
+        interrupts.current().check()
 
 
 def _open(at: Door, place: Place, mode: Mode) -> Connection:

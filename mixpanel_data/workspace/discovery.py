@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class DiscoveryCalls(Core):
     """Calls that name what there is.
 
-    What they find is remembered as long as the workspace lives, or until `clear_discovery_cache`, but for today's top
-    events and saved reports; every call returns a list of its own.
+    What they find is remembered for an hour at most, or until `clear_discovery_cache`, but for today's top events and
+    saved reports; every call returns a list of its own.
     """
 
     _remembered: discovery.Remembered

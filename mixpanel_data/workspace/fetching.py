@@ -108,7 +108,7 @@ class FetchCalls(Core):
             IncompleteExportError: the export broke off; nothing is stored. In parallel, the result has failed pieces.
             DatabaseLockedError, StorageError: the events cannot be stored.
             APIError and its kinds: Mixpanel refuses. In parallel only AuthenticationError.
-            KeyboardInterrupt: in parallel, with a note on what is stored and how to go on.
+            KeyboardInterrupt: when nothing is at work any more, with a note on what is stored and how to go on.
 
         Source: reference/mixpanel-api.md, section 8
         """

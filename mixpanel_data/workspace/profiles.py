@@ -109,6 +109,7 @@ class ProfileCalls(Core):
             TableExistsError, TableNotFoundError: before anything is asked for.
             DatabaseLockedError, StorageError: the profiles cannot be stored.
             APIError and its kinds: Mixpanel refuses, or its answer is not a page of profiles.
+            KeyboardInterrupt: when nothing is at work any more; nothing is stored then.
 
         Pages of one answer are frozen. Mixpanel forgets it after a while; then all pages are asked for once more.
 

@@ -23,6 +23,8 @@ _WEEK = 7
 _BASELINE_WEEKS = 3
 # A segment that explains less than this of what is missing is not what happened.
 _MATERIAL = 0.3
+# What several segments may explain together, chance included.
+_WHOLE = 1.2
 _ROUNDS = 20
 _MOST_DRIVERS = 4
 
@@ -151,6 +153,40 @@ def worth_splitting(found: Drop, properties: Iterable[str]) -> tuple[Driver, tup
     return driver, tuple(name for name in dict.fromkeys(properties) if name not in known)
 
 
+def twins(driver: Driver, segments: Iterable[Segment]) -> set[str]:
+    """The properties by which the driver's very events are called something else, so that they cannot narrow it down.
+
+    Args:
+        segments: by one property each, the driver's own among them
+    """
+    shown = list(segments)
+    own = {segment.counts for segment in shown if segment.conditions == driver.conditions}
+    return {segment.conditions[0][0] for segment in shown if segment.counts in own}
+
+
+def rivals(driver: Driver, place: int, total: Counts, segments: Iterable[Segment]) -> list[Segment]:
+    """What may be the first half of the answer as well as the driver: an iPhone is told from all of iOS by luck alone.
+
+    Args:
+        place: of the drop's day among the counts
+        segments: by one property each, the driver's own among them
+
+    Returns:
+        Segments by other properties whose shares break surely there, the clearest first, without the driver's twins.
+    """
+    shown = [segment for segment in segments if any(segment.counts)]
+    alike = twins(driver, shown)
+    broken = [(segment, _break(segment.counts, total, place)) for segment in shown]
+    sure = [
+        (segment, found.statistic)
+        for segment, found in broken
+        if segment.conditions[0][0] not in alike
+        and found.falls
+        and from_likelihood_ratio(found.statistic) * len(shown) * len(total) < SURE
+    ]
+    return [segment for segment, _ in sorted(sure, key=lambda one: -one[1])]
+
+
 class _Step(NamedTuple):
     """ratio: level since ÷ level before; statistic: twice the logarithm of the likelihood ratio."""
 
@@ -277,6 +313,9 @@ def _leading(drivers: list[Driver]) -> list[Driver]:
     ordered = sorted(drivers, key=lambda one: -one.strength)
     kept: list[Driver] = []
     for driver in ordered:
-        if not any(set(driver.conditions) & set(other.conditions) for other in kept):
+        # Together they cannot explain more than is missing: such a one is the same users by another name, or some more.
+        explained = sum(other.contribution for other in kept)
+        repeats = any(set(driver.conditions) & set(other.conditions) for other in kept)
+        if not kept or (not repeats and explained + driver.contribution <= _WHOLE):
             kept.append(driver)
     return kept[:_MOST_DRIVERS]

@@ -11,12 +11,13 @@ from tests.bench.cli_rows import ROWS_CLI
 from tests.bench.emulator_rows import ROWS_EMULATOR, ROWS_EMULATOR_SOAK
 from tests.bench.fetch_rows import ROWS_FETCH, ROWS_FETCH_SOAK
 from tests.bench.rows import ROWS, run
+from tests.bench.server_rows import ROWS_SERVER
 
 
 def main(words: list[str]) -> int:
     """Print a line a row; 1 when a promise is not kept."""
     soak = (*ROWS_FETCH_SOAK, *ROWS_EMULATOR_SOAK) if "--soak" in words else ()
-    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *soak]
+    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *ROWS_SERVER, *soak]
     wanted = " ".join(word for word in words if word != "--soak")
     chosen = [row for row in rows if wanted in row.name]
     if not chosen:

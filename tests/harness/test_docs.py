@@ -53,3 +53,12 @@ def test_every_command_and_option_is_in_the_table() -> None:
     table = docs.command_table()
     for word in ("harness up", "--fresh", "--deadline", "harness call", "--json"):
         assert word in table
+
+
+def test_every_command_of_mp_is_in_its_table() -> None:
+    rows = {line.split("`")[1]: line for line in docs.mp_table().splitlines()[2:]}
+    assert {"mp auth list", "mp fetch events", "mp query sql", "mp inspect column"} <= set(rows)
+    assert "`[NAME]` `--from` `--to`" in rows["mp fetch events"]
+    assert "`FUNNEL_ID` `--from`" in rows["mp query funnel"]
+    assert rows["mp auth list"].split(" | ")[1] == "nothing"
+    assert not [row for row in rows.values() if "--format" in row or "--jq" in row]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mixpanel_data import AccountNotFoundError, ConfigError, Credentials, Workspace, auth, credentials
+from tests.support.repository import ROOT
 
 FOUR = {"MP_USERNAME": "robot", "MP_SECRET": "s3cret-value", "MP_PROJECT_ID": "42", "MP_REGION": "EU"}
 FILE = """
@@ -156,3 +158,14 @@ def test_the_secret_is_in_no_text_of_the_credentials(credentials: Credentials) -
 @pytest.mark.parametrize("form", ["canary/secret+51", "canary%2Fsecret%2B51"])
 def test_a_text_that_repeats_the_secret_is_masked(credentials: Credentials, form: str) -> None:
     assert credentials.mask(f"you sent {form}!") == "you sent ***!"
+
+
+def test_every_variable_that_is_read_is_in_the_readme() -> None:
+    read = {
+        name
+        for path in (ROOT / "mixpanel_data").rglob("*.py")
+        for name in re.findall(r'"(MP_[A-Z_]+)"', path.read_text(encoding="utf-8"))
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {"MP_FETCH_MEMORY_MB", "MP_RATE_LIMITS", "MP_REDIS_URL", "MP_NOW"} <= read
+    assert [name for name in sorted(read) if f"| `{name}`" not in readme and f", `{name}`" not in readme] == []

@@ -10,8 +10,25 @@ from typing import Any
 
 import pytest
 
-from mixpanel_data import APIError, EventNotFoundError, InvalidArgumentError, MixpanelAPIClient, QueryError, Workspace
-from mixpanel_data.discovery import Remembered, cohorts, event_names, property_values, similar_events, top_events
+from mixpanel_data import (
+    APIError,
+    EventNotFoundError,
+    InvalidArgumentError,
+    MixpanelAPIClient,
+    QueryError,
+    Workspace,
+    clock,
+)
+from mixpanel_data.discovery import (
+    MOST_REMEMBERED,
+    REMEMBERED_S,
+    Remembered,
+    cohorts,
+    event_names,
+    property_values,
+    similar_events,
+    top_events,
+)
 from tests.support.brute_force import between, day_of
 from tests.support.emulator import Emulator
 from tests.support.scripted_http import Reply, ScriptedServer
@@ -127,6 +144,22 @@ def test_threads_that_ask_the_same_share_one_question() -> None:
     assert lists == [[1]] * 8
     assert len({id(answer) for answer in lists}) == 8
     assert len(asked) == 1
+
+
+def test_what_is_remembered_is_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered, now = Remembered(), [1000.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    for number in range(MOST_REMEMBERED):
+        remembered.get(number, lambda: ["old"])
+    assert remembered.get(0, lambda: ["new"]) == ["old"], "what is wanted again is remembered longer"
+    remembered.get("one more", lambda: ["old"])
+    assert remembered.get(0, lambda: ["new"]) == ["old"]
+    assert remembered.get(1, lambda: ["new"]) == ["new"]
+    now[0] += REMEMBERED_S - 1
+    assert remembered.get(0, lambda: ["new"]) == ["old"]
+    now[0] += 1
+    assert remembered.get(0, lambda: ["new"]) == ["new"]
+    assert remembered.get(0, lambda: ["newer"]) == ["new"]
 
 
 def test_what_is_asked_while_it_is_forgotten_stays_forgotten() -> None:

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mixpanel_data import Workspace
+from mixpanel_data import ParallelFetchResult, Workspace, interrupts
 from tests.support.emulator import Emulator
 from tests.support.exported import Rows, as_rows, exported, stored_rows
 from tests.support.faults import going_wrong
@@ -111,11 +113,11 @@ def test_it_does_so_at_every_point(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("how", ["one", "pieces", "profiles", "pages"])
-@pytest.mark.parametrize("number", range(30))
+@pytest.mark.parametrize("number", range(8))
 def test_it_does_so_at_any_moment(
     live_workspace: Workspace, emulator: Emulator, truth: Rows, tmp_path: Path, how: str, number: int
 ) -> None:
-    said = interrupted(emulator, tmp_path / "store.db", how, f"time:{number * 0.02:.2f}")
+    said = interrupted(emulator, tmp_path / "store.db", how, f"time:{number * 0.06:.2f}")
     look(live_workspace, truth, how, said)
 
 
@@ -129,3 +131,110 @@ def test_who_waits_for_a_byte_is_interrupted_too(
     assert said
     assert f"nothing of {'events' if how == 'one' else 'profiles'} was stored by this fetch" in said
     look(live_workspace, truth, how, said)
+
+
+def test_who_is_told_is_told_in_the_thread_that_asked_and_may_interrupt_it(
+    live_workspace: Workspace, truth: Rows
+) -> None:
+    told: list[threading.Thread] = []
+
+    def interrupt(_: object) -> None:
+        told.append(threading.current_thread())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        live_workspace.fetch_events(**SPAN, **PARALLEL, on_batch_complete=interrupt)
+    assert told == [threading.current_thread()]
+    assert caught.value.__notes__ == ["1 of 3 pieces of events are stored; the same call fetches the rest"]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        live_workspace.fetch_profiles(on_page_complete=interrupt)
+    assert caught.value.__notes__ == ["nothing of profiles was stored by this fetch; the same call fetches it"]
+    assert [table.name for table in live_workspace.tables()] == ["events"]
+    result = live_workspace.fetch_events(**SPAN, **PARALLEL)
+    assert isinstance(result, ParallelFetchResult)
+    assert result.successful_batches == 2
+    assert stored_rows(live_workspace) == truth
+
+
+def test_a_question_in_sql_is_interrupted_as_everything_is(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys, threading, time
+from mixpanel_data.local.engine import StorageEngine
+signal.signal(signal.SIGINT, signal.default_int_handler)
+engine = StorageEngine(sys.argv[1])
+engine.execute_rows("create table t as select 1")
+def interrupt():
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+engine.execute_rows("select count(*) from range(100000000) a, range(100000000) b")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "store.db")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert "RuntimeError" not in done.stderr
+
+
+def test_another_thread_does_its_work_itself() -> None:
+    done: list[threading.Thread] = []
+    other = threading.Thread(target=lambda: interrupts.guarded(lambda: done.append(threading.current_thread())))
+    other.start()
+    other.join(20)
+    assert done == [other]
+
+
+def test_what_the_work_raises_and_gives_comes_out() -> None:
+    def fail() -> None:
+        raise LookupError("x")
+
+    assert interrupts.guarded(lambda: 7) == 7
+    with pytest.raises(LookupError, match="x"):
+        interrupts.guarded(fail)
+
+
+def test_what_hears_of_the_end_is_told_until_it_ends_and_what_cleans_up_is_not() -> None:
+    told = threading.Semaphore(0)
+    begun, cleaning, heard_later = threading.Event(), threading.Event(), []
+
+    def heard() -> None:
+        if cleaning.is_set():
+            heard_later.append(1)
+        told.release()
+
+    def work() -> None:
+        ending = interrupts.current()
+        try:
+            with ending.heard_by(heard):
+                begun.set()
+                for _ in range(3):
+                    assert told.acquire(timeout=20)
+                raise InterruptedError("as the engine says it")
+        except interrupts.Ended:
+            cleaning.set()
+            wait({ending.over}, timeout=20)
+            with pytest.raises(interrupts.Ended):
+                ending.check()
+            raise
+
+    def call() -> None:
+        interrupts.current().in_caller(interrupt)
+
+    def interrupt() -> None:
+        assert begun.wait(20)
+        raise KeyboardInterrupt
+
+    def both() -> None:
+        other = interrupts.begin(call)
+        try:
+            work()
+        finally:
+            wait({other}, timeout=20)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupts.guarded(both)
+    assert cleaning.is_set()
+    assert heard_later == []
+    assert caught.value.__notes__ == ["nothing was stored yet; the same call fetches it"]

@@ -41,7 +41,7 @@ def configured(emulator: Emulator, environment: pytest.MonkeyPatch) -> None:
         environment.setenv(name, value)
 
 
-@pytest.fixture(params=["file", "ephemeral", "memory"])
+@pytest.fixture(params=["file", pytest.param("ephemeral", marks=pytest.mark.soak), "memory"])
 def anywhere(request: pytest.FixtureRequest, configured: None, temporary: Path, tmp_path: Path) -> Iterator[Workspace]:
     make: dict[str, Callable[[], Workspace]] = {
         "file": lambda: Workspace(path=tmp_path / "store.db"),

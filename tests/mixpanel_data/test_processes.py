@@ -88,7 +88,7 @@ def shared(live_workspace: Workspace, environment: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "seconds",
     [
-        pytest.param(3, id="a moment"),
+        pytest.param(1, id="a moment"),
         pytest.param(60, id="a minute", marks=pytest.mark.soak),
     ],
 )

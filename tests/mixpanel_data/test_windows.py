@@ -1,7 +1,7 @@
 """Windows that several processes share: what Redis is asked, and what is said when it cannot be used.
 
-No Redis is at hand here: a stand-in for its package runs what the two scripts of `limits` do, so that keys, clocks and
-errors of ours are tried; the scripts themselves are not.
+A stand-in for its package runs what the two scripts of `limits` do, so that keys, clocks and
+errors of ours are tried; a real Redis runs the scripts in test_shared_budget.py.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def test_without_the_package_for_redis_it_says_what_to_install(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigError, match="not installed") as caught:
         spend(Budget(parse("query=3/hour"), "here/1", URL), "query")
-    assert "pip install redis" in str(caught.value.fix)
+    assert "mixpanel-data[redis]" in str(caught.value.fix)
     assert "hunter2" not in str(caught.value.to_dict())
 
 

@@ -105,9 +105,9 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_server(env: dict[str, str], *arguments: str) -> Iterator[Server]:
-    """Start `python -m mp_mcp_server.cli` on a port of the system's choice and end it on leaving."""
-    command = [sys.executable, "-m", "mp_mcp_server.cli", "--port", "0", *arguments]
+def running_server(env: dict[str, str], *arguments: str, program: str = "mp_mcp_server.cli") -> Iterator[Server]:
+    """Start the server's program on a port of the system's choice and end it on leaving."""
+    command = [sys.executable, "-m", program, "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stderr is not None
         log: deque[str] = deque(maxlen=200)

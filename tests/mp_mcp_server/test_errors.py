@@ -31,6 +31,15 @@ CASES: list[tuple[Exception, str, str, str]] = [
         "date range too large: 101 days requested",
         "maximum date range is 100 days",
     ),
+    (library.EventNotFoundError("signup", ["Sign Up"]), "EVENT_NOT_FOUND", "event not found: signup", "mean sign up?"),
+    (library.EventNotFoundError("zzz"), "EVENT_NOT_FOUND", "event not found: zzz", "list_events"),
+    (
+        library.JQLSyntaxError("Uncaught exception TypeError: x is undefined\n  return x.y\n         ^\n", "…"),
+        "JQL_SYNTAX_ERROR",
+        "jql script error: typeerror: x is undefined; at return x.y ^",
+        "correct the script",
+    ),
+    (library.AccountExistsError("work"), "ACCOUNT_EXISTS", "account error", "another name"),
     (library.TableExistsError("june"), "TABLE_EXISTS", "table exists: june", "append"),
     (library.TableNotFoundError("june"), "TABLE_NOT_FOUND", "table not found: june", "list_tables"),
     (
@@ -129,3 +138,37 @@ def test_a_tool_error_passes_as_it_is() -> None:
     with pytest.raises(ToolError) as caught:
         translating(error)
     assert caught.value is error
+
+
+def test_what_a_service_repeats_of_a_secret_is_masked_wherever_it_stands() -> None:
+    error = library.QueryError(
+        "canary-5d1e is wrong",
+        status_code=400,
+        details={"response_body": {"sent": ["canary-5d1e"], "canary-5d1e": 1}},
+        fix="leave out canary-5d1e",
+    )
+    failure = explain(error, tool="sql", mask=lambda text: text.replace("canary-5d1e", "***"))
+    everything = failure.text() + json.dumps(failure.structured())
+    assert "canary-5d1e" not in everything
+    assert everything.count("***") >= 6
+
+
+def test_what_is_very_long_is_cut_in_the_details_too() -> None:
+    body = {"page": "x" * 100_000, "rows": list(range(1000))}
+    failure = explain(library.QueryError("no", status_code=400, details=body), tool="sql", mask=unmasked)
+    assert len(failure.text()) < 6000
+    assert len(json.dumps(failure.structured())) < 6000
+
+
+def test_what_was_stored_before_an_error_is_the_first_thing_to_know() -> None:
+    error = library.ServerError("oops", status_code=503)
+    error.add_note("2025-06-01 to 2025-06-03 is stored; go on with from_date=2025-06-04, append=true")
+    assert explain(error, tool="fetch_events", mask=unmasked).fix.startswith("2025-06-01 to 2025-06-03 is stored")
+
+
+@pytest.mark.parametrize("code", ["EVENT_NOT_FOUND", "TABLE_EXISTS", "TABLE_NOT_FOUND", "DATE_RANGE_TOO_LARGE"])
+def test_what_a_tool_mends_is_said_in_terms_of_tools(code: str) -> None:
+    (error, *_) = next(case for case in CASES if case[1] == code)
+    suggestions = explain(error, tool="fetch_events", mask=unmasked).text().split("Suggestions:")[1]
+    assert "append=True" not in suggestions
+    assert "mp inspect" not in suggestions

@@ -1,7 +1,7 @@
-"""A fetch in a process of its own, killed at a named point of it.
+"""A fetch in a process of its own, sent a signal at a named point of it or after a while.
 
-`python -m tests.support.killed_fetch DATABASE FROM TO one|pieces first|append POINT`, where a point is
-`module:function:before|after:N`: SIGKILL before or after the N-th call of that function.
+`python -m tests.support.killed_fetch DATABASE FROM TO one|pieces|profiles|pages first|append SIGKILL|SIGINT POINT`; a
+point is `module:function:before|after:N`, before or after the N-th call of that function, or `time:SECONDS`.
 """
 
 import importlib
@@ -9,14 +9,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 from mixpanel_data import Workspace
 
 
-def kill_at(point: str) -> None:
-    """Have this process killed before or after the N-th call of a function."""
-    module_name, function_name, moment, number = point.split(":")
+def send_at(number: int, point: str) -> None:
+    """Have this process sent that signal before or after the N-th call of a function, or after some seconds."""
+    if point.startswith("time:"):
+        threading.Thread(target=_send_later, args=(number, float(point.removeprefix("time:"))), daemon=True).start()
+        return
+    module_name, function_name, moment, nth = point.split(":")
     owner: Any = importlib.import_module(module_name)
     *path, name = function_name.split(".")
     for part in path:
@@ -29,21 +33,39 @@ def kill_at(point: str) -> None:
         with lock:
             calls += 1
             mine = calls
-        if mine == int(number) and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if mine == int(nth) and moment == "before":
+            os.kill(os.getpid(), number)
         result = original(*arguments, **named)
-        if mine == int(number) and moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if mine == int(nth) and moment == "after":
+            os.kill(os.getpid(), number)
         return result
 
     setattr(owner, name, watched)
 
 
-if __name__ == "__main__":
-    database, first, last, how, where, point = sys.argv[1:]
-    kill_at(point)
-    with Workspace(path=database) as workspace:
+def _send_later(number: int, seconds: float) -> None:
+    time.sleep(seconds)
+    os.kill(os.getpid(), number)
+
+
+def fetch(workspace: Workspace, first: str, last: str, how: str, *, append: bool) -> None:
+    """Fetch in that way."""
+    if how in {"profiles", "pages"}:
+        workspace.fetch_profiles(progress=False, append=append, parallel=how == "pages", max_workers=2)
+    else:
         workspace.fetch_events(
-            from_date=first, to_date=last, progress=False, append=where == "append",
+            from_date=first, to_date=last, progress=False, append=append,
             parallel=how == "pieces", chunk_days=3, max_workers=2,
         )  # fmt: skip
+
+
+if __name__ == "__main__":
+    database, first_day, last_day, way, where, signal_name, at = sys.argv[1:]
+    # What is imported when it is needed is no part of a fetch.
+    for module in ("duckdb", "mixpanel_data.fetch", "mixpanel_data.profile_fetch"):
+        importlib.import_module(module)
+    # A shell has what it runs in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with Workspace(path=database) as opened:
+        send_at(signal.Signals[signal_name], at)
+        fetch(opened, first_day, last_day, way, append=where == "append")

@@ -112,7 +112,9 @@ def test_no_accounts_are_an_empty_list(mp: Mp) -> None:
 
 def test_an_account_is_shown_with_its_secret_masked(two: Path, mp: Mp) -> None:
     for words in (("auth", "show", "work"), ("-a", "work", "auth", "show")):
-        shown = json.loads(mp(*words).out)
+        ran = mp(*words)
+        assert SECRET not in ran.out + ran.err
+        shown = json.loads(ran.out)
         assert (shown["name"], shown["username"], shown["is_default"]) == ("work", "work-robot", False)
         assert shown["secret"] == "********"
     assert json.loads(mp("auth", "show").out)["name"] == "home"
@@ -125,8 +127,11 @@ def test_what_applies_is_shown_also_when_it_is_the_environment(
     assert json.loads(mp("auth", "show").out)["name"] == "work"
     for name, value in {"USERNAME": "env-robot", "SECRET": SECRET, "PROJECT_ID": "7", "REGION": "us"}.items():
         environment.setenv(f"MP_{name}", value)
-    shown = json.loads(mp("auth", "show").out)
+    ran = mp("auth", "show")
+    assert SECRET not in ran.out + ran.err
+    shown = json.loads(ran.out)
     assert (shown["name"], shown["username"], shown["project_id"]) == (None, "env-robot", "7")
+    assert shown["secret"] == "********"
 
 
 def test_nothing_to_show_is_1_and_an_unknown_account_4(two: Path, mp: Mp) -> None:

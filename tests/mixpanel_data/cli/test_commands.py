@@ -187,7 +187,7 @@ def test_a_command_says_in_every_form_what_the_library_says(
     environment.setattr(Output, "show", keep)
     seen = {}
     for form in Format:
-        if form in {Format.JSON, Format.CSV} or example.name == "query sql":
+        if form is Format.JSON or example.name == "query sql":
             ran = mp(*example.words, "--format", form)
             assert (ran.code, ran.err) == (0, "")
             seen[form] = ran.out

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp_mcp_server.analysis.drop import Drop, Segment, find_drop, worth_splitting
+from mp_mcp_server.analysis.drop import Drop, Segment, find_drop, rivals, twins, worth_splitting
 
 FIRST = date(2025, 5, 5)  # a Monday
 DAYS = [FIRST + timedelta(days=number) for number in range(42)]
@@ -137,6 +137,36 @@ def test_of_two_names_of_the_same_users_the_first_given_is_told() -> None:
     twin = Segment((("mp_lib", "swift"),), segments[0].counts)
     assert found(total, [*segments, twin]).drivers[0].conditions == (("$os", "ios"),)
     assert found(total, [twin, *segments]).drivers[0].conditions == (("mp_lib", "swift"),)
+
+
+def test_a_name_of_the_same_users_is_neither_a_second_factor_nor_worth_a_question() -> None:
+    total, segments = shop(11, ios=falling(40, 0.2), android=weekly(60))
+    swift = Segment((("mp_lib", "swift"),), segments[0].counts)
+    drop = found(total, [*segments, swift])
+    assert [driver.conditions for driver in drop.drivers] == [(("$os", "ios"),)]
+    assert twins(drop.drivers[0], [*segments, swift]) == {"$os", "mp_lib"}
+
+
+def test_two_segments_that_lose_apart_are_both_told() -> None:
+    total, segments = shop(12, ios=falling(60, 0.3), linux=falling(50, 0.3), android=weekly(300))
+    assert {driver.conditions[0][1] for driver in found(total, segments).drivers} == {"ios", "linux"}
+
+
+def test_what_may_be_the_answer_as_well_is_named_once_and_without_twins() -> None:
+    total, parts = shop(13, iphone=falling(40, 0.2), ipad=falling(12, 0.2), android=weekly(80))
+    ios = tuple(a + b for a, b in zip(parts[0].counts, parts[1].counts, strict=True))
+    singles = [
+        Segment((("$device", "iPhone"),), parts[0].counts),
+        Segment((("$device", "iPad"),), parts[1].counts),
+        Segment((("$os", "iOS"),), ios),
+        Segment((("mp_lib", "swift"),), ios),
+        Segment((("plan", "pro"),), tuple(count // 2 for count in total)),
+    ]
+    drop = found(total, singles)
+    phone = next(iter(found(total, singles[:1]).drivers))
+    assert phone.conditions == (("$device", "iPhone"),)
+    near = rivals(phone, DAYS.index(drop.day), total, singles)
+    assert [segment.conditions[0] for segment in near] == [("$os", "iOS"), ("mp_lib", "swift")]
 
 
 def test_too_little_to_say_anything() -> None:

@@ -1,4 +1,4 @@
-"""What surrounds every call: here, that each failure leaves as one well-formed answer."""
+"""Each failure leaves as one well-formed answer."""
 
 import pydantic
 from fastmcp.exceptions import NotFoundError, ValidationError
