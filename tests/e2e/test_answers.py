@@ -13,6 +13,7 @@ import pytest
 from fastmcp import Client
 
 from fixtures.dataset import truths
+from mp_mcp_server.catalogue import TOOLS
 from tests.e2e.conftest import DATA_SET
 from tests.support import brute_force
 from tests.support.repository import ROOT
@@ -29,16 +30,20 @@ def url(stack: Stack) -> str:
     return f"http://127.0.0.1:{stack.ports['mcp']}/mcp"
 
 
-def inspect(stack: Stack, home: Path, tool: str, *arguments: str) -> Any:
-    """What `@modelcontextprotocol/inspector --cli` prints for one tool call."""
-    pairs = [part for pair in arguments for part in ("--tool-arg", pair)]
+def inspector(stack: Stack, home: Path, *arguments: str) -> Any:
+    """What `@modelcontextprotocol/inspector --cli` prints."""
     done = subprocess.run(
-        [NODE, INSPECTOR, "--cli", url(stack), "--transport", "http", "--method", "tools/call", "--tool-name", tool,
-         *pairs],
+        [NODE, INSPECTOR, "--cli", url(stack), "--transport", "http", *arguments],
         env={"HOME": str(home), "PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout, done.stderr)
-    return json.loads(done.stdout)["structuredContent"]
+    return json.loads(done.stdout)
+
+
+def inspect(stack: Stack, home: Path, tool: str, *arguments: str) -> Any:
+    """What it prints for one tool call."""
+    pairs = [part for pair in arguments for part in ("--tool-arg", pair)]
+    return inspector(stack, home, "--method", "tools/call", "--tool-name", tool, *pairs)["structuredContent"]
 
 
 def test_segmentation_by_browser_is_what_was_generated(running_stack: Stack, raw_events: list[dict[str, Any]]) -> None:
@@ -135,6 +140,15 @@ def test_a_client_that_is_not_ours_gets_the_same(
     counted = inspect(running_stack, tmp_path, "sql", "query=select count(*) as n from inspected")
     assert fetched["row_count"] == counted["result"][0]["n"] == len(brute_force.between(raw_events, FIRST, LAST))
     shutil.rmtree(tmp_path / ".mcp-inspector", ignore_errors=True)
+
+
+@pytest.mark.parametrize("era", [(), ("--protocol-era", "modern")], ids=["handshake", "modern"])
+def test_the_inspector_finds_nothing_wrong_with_any_tool(
+    running_stack: Stack, tmp_path: Path, era: tuple[str, ...]
+) -> None:
+    listed = inspector(running_stack, tmp_path, "--method", "tools/list", "--strict", *era)
+    assert sorted(tool["name"] for tool in listed["tools"]) == sorted(tool.name for tool in TOOLS)
+    assert len(TOOLS) == 39
 
 
 def test_every_upstream_call_carries_the_internal_source(running_stack: Stack) -> None:
