@@ -77,6 +77,7 @@ def together(workspace: Workspace, emulator: Emulator, tmp_path: Path, going_on:
     return rounds
 
 
+@pytest.mark.soak  # a normal run has its like in test_processes.py
 def test_a_server_a_fetch_and_a_reader_get_on(live_workspace: Workspace, emulator: Emulator, tmp_path: Path) -> None:
     assert together(live_workspace, emulator, tmp_path, lambda rounds: rounds < 2) == 2
 

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 from mixpanel_data import Workspace
@@ -18,7 +17,9 @@ from mixpanel_data import Workspace
 def send_at(number: int, point: str) -> None:
     """Have this process sent that signal before or after the N-th call of a function, or after some seconds."""
     if point.startswith("time:"):
-        threading.Thread(target=_send_later, args=(number, float(point.removeprefix("time:"))), daemon=True).start()
+        later = threading.Timer(float(point.removeprefix("time:")), os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
         return
     module_name, function_name, moment, nth = point.split(":")
     owner: Any = importlib.import_module(module_name)
@@ -41,11 +42,6 @@ def send_at(number: int, point: str) -> None:
         return result
 
     setattr(owner, name, watched)
-
-
-def _send_later(number: int, seconds: float) -> None:
-    time.sleep(seconds)
-    os.kill(os.getpid(), number)
 
 
 def fetch(workspace: Workspace, first: str, last: str, how: str, *, append: bool) -> None:
