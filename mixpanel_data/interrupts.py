@@ -114,8 +114,14 @@ def begin(call: Callable[[], T]) -> Future[T]:
     return result
 
 
-def guarded(work: Callable[[], T]) -> T:
+NOTHING_STORED = "nothing was stored yet; the same call fetches it"
+
+
+def guarded(work: Callable[[], T], *, noted: str | None = NOTHING_STORED) -> T:
     """What the work gives.
+
+    Args:
+        noted: what an interrupt says where the work says nothing of its own
 
     Raises:
         KeyboardInterrupt, or what else is raised in a caller that waits: when the work is over, with its notes.
@@ -139,7 +145,7 @@ def guarded(work: Callable[[], T]) -> T:
             desk.put(None)
 
     context = contextvars.copy_context()
-    thread = threading.Thread(target=lambda: context.run(do), name="fetch", daemon=True)
+    thread = threading.Thread(target=lambda: context.run(do), name="work", daemon=True)
     try:
         thread.start()
         go.set()
@@ -147,7 +153,7 @@ def guarded(work: Callable[[], T]) -> T:
             call()
     except BaseException as error:
         _end(ending, go, thread, outcome)
-        for note in _notes(outcome):
+        for note in _notes(outcome, noted):
             error.add_note(note)
         raise
     thread.join()
@@ -178,13 +184,13 @@ def _end(ending: Ending, go: threading.Event, thread: threading.Thread, outcome:
             continue
 
 
-def _notes(outcome: Future[T]) -> list[str]:
+def _notes(outcome: Future[T], noted: str | None) -> list[str]:
     if not outcome.done():
         return ["the work was left behind unfinished"]
     error = outcome.exception()
     if error is None:
         return ["all of it was done already"]
-    return list(getattr(error, "__notes__", ["nothing was stored yet; the same call fetches it"]))
+    return list(getattr(error, "__notes__", [noted] if noted else []))
 
 
 def _settle(result: Future[T], call: Callable[[], T]) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from mixpanel_data import interrupts
 from mixpanel_data.errors import QueryError, TableNotFoundError
 from mixpanel_data.local import ledger, schema, store
 from mixpanel_data.local.schema import TableInfo
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixpanel_data.local.place import Place
+
+T = TypeVar("T")
 
 # What every reader of JSON takes as the same number.
 LARGEST_EXACT_INTEGER = 2**53 - 1
@@ -70,8 +73,7 @@ class SQLResult(FramedResult):
 
 def frame(place: Place, query: str, *, read_only: bool) -> pd.DataFrame:
     """The rows as a pandas frame."""
-    with _open(place, query, read_only) as con:
-        return framed(con, query)
+    return _asked(place, query, read_only, lambda con: framed(con, query))
 
 
 def framed(con: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
@@ -89,18 +91,34 @@ def rows(place: Place, query: str, *, read_only: bool, values: Sequence[Any] = (
     Args:
         values: for the parameters of the query
     """
-    with _open(place, query, read_only) as con:
+
+    def taken(con: duckdb.DuckDBPyConnection) -> SQLResult:
         run(con, query, values)
         columns = tuple(str(column[0]) for column in con.description or ())
         return SQLResult(columns, tuple(con.fetchall()))
 
+    return _asked(place, query, read_only, taken)
+
 
 def scalar(place: Place, query: str, *, read_only: bool) -> Any:
     """The first cell, None when there is none."""
-    with _open(place, query, read_only) as con:
+
+    def taken(con: duckdb.DuckDBPyConnection) -> Any:
         run(con, query)
         row = con.fetchone()
         return row[0] if row else None
+
+    return _asked(place, query, read_only, taken)
+
+
+def _asked(place: Place, query: str, read_only: bool, take: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    """What is taken from a connection; Ctrl-C ends it, of which the engine itself does not always hear."""
+
+    def work() -> T:
+        with _open(place, query, read_only) as con, interrupts.current().heard_by(con.interrupt):
+            return take(con)
+
+    return interrupts.guarded(work, noted=None)
 
 
 @contextmanager
