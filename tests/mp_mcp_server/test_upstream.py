@@ -28,11 +28,11 @@ CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
 async def test_every_upstream_call_says_where_it_comes_from(
     credentials: None, emulator: Emulator, tmp_path: Path
 ) -> None:
-    before = len(emulator.requests())
+    before = emulator.requests()
     async with Client(build(Settings(db=tmp_path / "store.db"))) as client:
         for tool, arguments in CALLS:
             await client.call_tool(tool, arguments)
-    sent = [{name.lower(): value for name, value in row["headers"].items()} for row in emulator.requests()[before:]]
+    sent = [{name.lower(): value for name, value in row["headers"].items()} for row in emulator.requests_since(before)]
     assert len(sent) >= len(CALLS)
     assert {row.get("internal-source") for row in sent} == {_INTERNAL_API_HEADERS["Internal-Source"]}
 
