@@ -28,6 +28,10 @@ DATA_SET = (
 )
 
 
+PATHS = ("data", "cache_dir", "dir", "site", "binary")
+"""The last parts of the names of settings that are paths: relative to the file that names them, else to the caller."""
+
+
 class _Table(pydantic.BaseModel):
     """A table of harness.toml."""
 
@@ -87,17 +91,43 @@ class McpTable(_Table):
     port: int = pydantic.Field(default=8200, ge=1, le=65535, description="the MCP server's port")
 
 
+class CopilotTable(_Table):
+    """The copilot."""
+
+    port: int = pydantic.Field(default=8082, ge=1, le=65535, description="the copilot's port")
+    dir: Path | None = pydantic.Field(
+        default=None, description="a checkout of the Spark AI Copilot, run by its `npm run dev`; ours when unset"
+    )
+
+
+class NginxTable(_Table):
+    """The front door."""
+
+    port: int = pydantic.Field(default=8080, ge=1, le=65535, description="the front door's port")
+    site: Path | None = pydantic.Field(
+        default=None, description="the system's own site file, for `harness nginx switch`"
+    )
+    binary: Path | None = pydantic.Field(default=None, description="the nginx to run; the one in PATH when unset")
+
+
 class Values(_Table):
     """All settings, one table for each subject."""
 
     stack: StackTable = StackTable()
     emulator: EmulatorTable = EmulatorTable()
     mcp: McpTable = McpTable()
+    copilot: CopilotTable = CopilotTable()
+    nginx: NginxTable = NginxTable()
 
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        if self.emulator.port == self.mcp.port:
-            raise ValueError(f"emulator.port and mcp.port should differ, both are {self.mcp.port}")
+        seen: dict[int, str] = {}
+        for table in type(self).model_fields:
+            port = getattr(getattr(self, table), "port", None)
+            if port in seen:
+                raise ValueError(f"{seen[port]}.port and {table}.port should differ, both are {port}")
+            if port is not None:
+                seen[port] = table
         return self
 
 
@@ -205,7 +235,7 @@ def load(
     for name, (value, source) in said.items():
         table, _, key = name.partition(".")
         base = root if root and source.endswith(FILE) else directory
-        is_path = key in ("data", "cache_dir") and isinstance(value, str | Path)
+        is_path = key in PATHS and isinstance(value, str | Path)
         tables.setdefault(table, {})[key] = (base / Path(value).expanduser()).resolve() if is_path else value
     try:
         values = Values.model_validate(tables)
@@ -246,8 +276,9 @@ def keys() -> dict[str, str]:
     """Every setting by its dotted name, with what it means."""
     return {
         f"{table}.{key}": found.description or ""
-        for table, model in (("stack", StackTable), ("emulator", EmulatorTable), ("mcp", McpTable))
-        for key, found in model.model_fields.items()
+        for table, model in Values.model_fields.items()
+        if isinstance(model.annotation, type) and issubclass(model.annotation, _Table)
+        for key, found in model.annotation.model_fields.items()
     }
 
 
@@ -304,7 +335,7 @@ def _refusal(error: pydantic.ValidationError, explicit: Mapping[str, str]) -> Ha
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if not name:
-        return _bad(message, "set another port in harness.toml, HARNESS_MCP_PORT or HARNESS_EMULATOR_PORT")
+        return _bad(message, "set another port in harness.toml or by HARNESS_MCP_PORT and its like")
     source = explicit.get(name, name)
     return _bad(
         f"{name} cannot be {first['input']!r} (from {source})",

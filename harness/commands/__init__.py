@@ -1,0 +1,1 @@
+"""The commands of `harness`, a module a family: parse, one call, show."""
