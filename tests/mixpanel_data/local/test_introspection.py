@@ -256,6 +256,14 @@ def test_statistics_of_nothing_and_of_every_type(workspace: Workspace) -> None:
         assert json.dumps(one.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("column", ["word", "number", "lower(word)"])
+def test_statistics_of_a_table_without_rows(workspace: Workspace, column: str) -> None:
+    workspace.sql_rows("create table t (word varchar, number integer)")
+    told = workspace.column_stats("t", column)
+    assert (told.count, told.null_count, told.unique_count, told.top_values) == (0, 0, 0, ())
+    assert (told.null_pct, told.unique_pct, told.min, told.max, told.mean) == (0.0, 0.0, None, None, None)
+
+
 @pytest.mark.parametrize(
     "column",
     [
