@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from mixpanel_data.local.query import SQLResult
     from mixpanel_data.local.schema import TableInfo
     from mixpanel_data.numeric import NumericAverageResult, NumericBucketResult, NumericSumResult
-    from mixpanel_data.parallel import BatchProgress, BatchResult, ParallelFetchResult, RateLimiter
+    from mixpanel_data.parallel import BatchProgress, BatchResult, FetchProgress, ParallelFetchResult, RateLimiter
     from mixpanel_data.pieces import split_date_range
     from mixpanel_data.profile_fetch import ParallelProfileResult, ProfileProgress
     from mixpanel_data.profiles import ProfilePageResult, transform_profile
@@ -120,6 +120,7 @@ __all__ = [
     "EventCountsResult",
     "EventNotFoundError",
     "EventStats",
+    "FetchProgress",
     "FetchResult",
     "FlowsResult",
     "FrequencyResult",
@@ -201,6 +202,7 @@ _HOMES = {
     "EventBreakdownResult": "local.introspection",
     "EventCountsResult": "live",
     "EventStats": "local.introspection",
+    "FetchProgress": "parallel",
     "FetchResult": "fetch",
     "FlowsResult": "reports",
     "FrequencyResult": "frequency",

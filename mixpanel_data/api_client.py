@@ -15,6 +15,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
@@ -66,6 +67,16 @@ class Download:
     gzipped: bool
     bytes_received: int
     bytes_plain: int
+
+
+@dataclass(slots=True)
+class Sent:
+    """How many requests went out, each attempt by itself."""
+
+    requests: int = 0
+
+
+_counting: ContextVar[Sent | None] = ContextVar("counting", default=None)
 
 
 class MixpanelAPIClient:
@@ -266,6 +277,17 @@ class MixpanelAPIClient:
         )
         return self._try(asked, lambda: self._whatever(asked))
 
+    @staticmethod
+    @contextmanager
+    def counted() -> Iterator[Sent]:
+        """Count the requests that this thread sends for the length of a `with`."""
+        sent = Sent()
+        token = _counting.set(sent)
+        try:
+            yield sent
+        finally:
+            _counting.reset(token)
+
     def close(self) -> None:
         """Close the connections, and end the waits that go on; closing twice is fine."""
         self._closing.set()
@@ -404,11 +426,14 @@ class MixpanelAPIClient:
             headers=asked.headers,
             timeout=httpx.Timeout(asked.timeout_s, connect=min(asked.timeout_s, LONGEST_CONNECT_S)),
         )
+        sent = _counting.get() or Sent()
+        sent.requests += 1
         try:
             response = self._http.send(request, stream=True)
         except httpx.RequestError as error:
             failure = self._no_answer(error, asked)
             if isinstance(error, _NEVER_SENT):
+                sent.requests -= 1
                 charge.give_back()
         else:
             self._answered = True

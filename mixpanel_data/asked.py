@@ -64,12 +64,13 @@ def of_row(
     if unknown := sorted(set(parameters) - set(endpoint.parameters)):
         raise TypeError(f"{endpoint.name} has no parameter {', '.join(unknown)}")
     project, in_path = {"project_id": project_id}, "project_id" in endpoint.path_arguments
+    beside = project if endpoint.of_project and not in_path else {}
     return Asked(
         endpoint.method,
         endpoint.url(region, base_url, {**path_arguments, **(project if in_path else {})}),
         endpoint.rate,
         timeout_s,
-        {**({} if in_path else project), **(_as_text(parameters) if endpoint.sends == "query" else {})},
+        {**beside, **(_as_text(parameters) if endpoint.sends == "query" else {})},
         form=_as_text(parameters) if endpoint.sends == "form" else None,
         json=_as_json(parameters) if endpoint.sends == "json" else None,
     )

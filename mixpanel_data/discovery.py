@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mixpanel_data import arguments, choices, clock
 from mixpanel_data.answers import Answer
@@ -79,6 +80,16 @@ def event_names(client: MixpanelAPIClient) -> list[str]:
             ENDPOINTS["event_names"], {**asked, "from_date": first.isoformat(), "to_date": today.isoformat()}
         )
     return sorted(set(Answer("events/names", answer).texts()))
+
+
+def time_zone(client: MixpanelAPIClient) -> ZoneInfo:
+    """Source: reference/mixpanel-api.md, section 9.1"""
+    told = Answer("app/me", client.call(ENDPOINTS["account"], {}))
+    zone = told.at("results").at("projects").at(client.project_id).at("timezone")
+    try:
+        return ZoneInfo(zone.text())
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise zone.wrong("the name of a time zone") from None
 
 
 def property_names(client: MixpanelAPIClient, event: str, known_events: Callable[[], list[str]]) -> list[str]:

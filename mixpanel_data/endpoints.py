@@ -38,6 +38,7 @@ class Endpoint:
     source: the section of the API reference that it rests on
     sends: where the parameters travel. Lists and objects are JSON text in all three: `query` and `form` hold nothing
         but text, and inside its `json` body /engage wants them so too (numbers and booleans stay what they are)
+    of_project: whether it is about one project; else it carries no `project_id` at all
     """
 
     name: str
@@ -48,6 +49,7 @@ class Endpoint:
     rate: Rate
     source: str
     sends: Literal["query", "form", "json"] = "query"
+    of_project: bool = True
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -293,6 +295,16 @@ ENDPOINTS: dict[str, Endpoint] = {
             rate="jql",
             source="reference/mixpanel-api.md, section 10.2",
             sends="form",
+        ),
+        Endpoint(
+            name="account",
+            method="GET",
+            family="app",
+            path="/me",
+            parameters=(),
+            rate="app",
+            source="reference/mixpanel-api.md, section 9.1",
+            of_project=False,
         ),
         Endpoint(
             name="bookmarks",

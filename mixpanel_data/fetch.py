@@ -13,7 +13,7 @@ from mixpanel_data.local import ledger, merge, schema
 from mixpanel_data.local.inflow import Inflow
 from mixpanel_data.local.load import SAMPLE_LINES, Loaded, Staging
 from mixpanel_data.local.workdir import workdir
-from mixpanel_data.parallel import BatchProgress, ParallelFetchResult
+from mixpanel_data.parallel import BatchProgress, FetchProgress, ParallelFetchResult
 from mixpanel_data.results import FramedResult
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def fetch_events(
     max_workers: int | None = None,
     on_batch_complete: Callable[[BatchProgress], None] | None = None,
     chunk_days: int = 7,
+    cancelled: Callable[[], bool] | None = None,
+    on_progress: Callable[[FetchProgress], None] | None = None,
 ) -> FetchResult | ParallelFetchResult:
     """Source: reference/mixpanel-api.md, section 8"""
     schema.table_name("name", name)
@@ -81,17 +83,19 @@ def fetch_events(
     if max_workers is not None:
         arguments.whole("max_workers", max_workers, 1)
     filters = ledger.filters(events=asked.events, where=where, limit=limit)
-    task = _Task(asked, place, name, filters, append, credentials.fetch_memory_mb(), progress)
+    task = _Task(asked, place, name, filters, append, credentials.fetch_memory_mb(), progress, on_progress)
     if parallel:
         if limit is not None:
             raise InvalidArgumentError(
                 "limit", "a parallel fetch cannot be limited", fix="leave out limit, or fetch with parallel=False"
             )
-        return interrupts.guarded(lambda: task.in_parallel(chunk_days, max_workers, on_batch_complete))
+        return interrupts.guarded(
+            lambda: task.in_parallel(chunk_days, max_workers, on_batch_complete), cancelled=cancelled
+        )
     days = (asked.last - asked.first).days + 1
     if days > MAX_DAYS:
         raise DateRangeTooLargeError(asked.first, asked.last, days, MAX_DAYS)
-    return interrupts.guarded(task.in_sequence)
+    return interrupts.guarded(task.in_sequence, cancelled=cancelled)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class _Task:
     append: bool
     memory_mb: int
     progress: bool
+    on_progress: Callable[[FetchProgress], None] | None
 
     @property
     def days(self) -> Days:
@@ -163,6 +168,8 @@ class _Task:
         def on_bytes(received: int) -> None:
             ending.check()
             tell(received)
+            if self.on_progress is not None:
+                self.on_progress(FetchProgress(received, inflow.taken))
 
         return self.asked.download(days, inflow, plain=True, on_bytes=on_bytes)
 
@@ -178,5 +185,6 @@ class _Task:
             append=self.append or bool(rest),
             pieces=rest or parallel.pieces_of(self.asked, chunk_days),
             memory_mb=self.memory_mb,
+            on_progress=self.on_progress,
         )
         return job.run(max_workers or parallel.MAX_WORKERS, on_batch_complete, progress=self.progress)

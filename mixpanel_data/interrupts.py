@@ -4,7 +4,7 @@ An interrupt is raised wherever the main thread happens to be: in the engine, wh
 cleaning up, where it leaves half of that undone; and a thread that is in the engine when the interpreter ends takes the
 process along. So the work is done in a thread of its own, and the caller only waits. When the wait is interrupted, the
 work is told to end, and is over before the interrupt leaves the call. Calls from other threads than the main one, which
-nothing interrupts, do their work themselves.
+nothing interrupts, do their work themselves; unless they may be cancelled, which ends them in the same way.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from mixpanel_data import clock
+from mixpanel_data.errors import MixpanelDataError
 
 T = TypeVar("T")
 
 # The engine hears of it between two vectors of rows; what cannot be left, a commit, is soon over.
 LONGEST_END_S = 60.0
 # A thread that waits for a byte cannot be told to stop: it ends when the byte comes, or with the process.
-DOWNLOAD_END_S = 2.0
+DOWNLOAD_END_S = 1.0
 _PRESS_S = 0.05
+# How often whoever may cancel is asked.
+_LOOK_S = 0.1
 
 
 class Ended(Exception):  # noqa: N818 -- no error: nobody waits for the work any more
@@ -117,17 +120,21 @@ def begin(call: Callable[[], T]) -> Future[T]:
 NOTHING_STORED = "nothing was stored yet; the same call fetches it"
 
 
-def guarded(work: Callable[[], T], *, noted: str | None = NOTHING_STORED) -> T:
+def guarded(
+    work: Callable[[], T], *, noted: str | None = NOTHING_STORED, cancelled: Callable[[], bool] | None = None
+) -> T:
     """What the work gives.
 
     Args:
         noted: what an interrupt says where the work says nothing of its own
+        cancelled: asked a few times a second whether the work is to end
 
     Raises:
         KeyboardInterrupt, or what else is raised in a caller that waits: when the work is over, with its notes.
+        MixpanelDataError: code CANCELLED: it was cancelled, and is not all done; with the same notes.
         Whatever the work raises.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if cancelled is None and threading.current_thread() is not threading.main_thread():
         return work()
     desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     ending, outcome, go = Ending(desk), Future[T](), threading.Event()
@@ -149,15 +156,37 @@ def guarded(work: Callable[[], T], *, noted: str | None = NOTHING_STORED) -> T:
     try:
         thread.start()
         go.set()
-        while (call := desk.get()) is not None:
+        while (call := _next(desk, cancelled)) is not None:
             call()
     except BaseException as error:
         _end(ending, go, thread, outcome)
+        if isinstance(error, _CancelledError) and outcome.done() and not outcome.exception():
+            return outcome.result()
         for note in _notes(outcome, noted):
             error.add_note(note)
         raise
     thread.join()
     return outcome.result()
+
+
+class _CancelledError(MixpanelDataError):
+    """Nobody waits for the work any more."""
+
+    default_code = "CANCELLED"
+
+    def __init__(self) -> None:
+        super().__init__("the call was cancelled", fix="call again")
+
+
+def _next(
+    desk: queue.SimpleQueue[Callable[[], None] | None], cancelled: Callable[[], bool] | None
+) -> Callable[[], None] | None:
+    """What the caller has to do next; None when the work is over."""
+    while True:
+        if cancelled is not None and cancelled():
+            raise _CancelledError
+        with suppress(queue.Empty):
+            return desk.get(timeout=None if cancelled is None else _LOOK_S)
 
 
 @contextmanager

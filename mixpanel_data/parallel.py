@@ -26,7 +26,7 @@ from mixpanel_data.local import merge
 from mixpanel_data.local.inflow import Inflow, no_room
 from mixpanel_data.local.load import Loaded, Staging
 from mixpanel_data.local.workdir import workdir
-from mixpanel_data.results import Result
+from mixpanel_data.results import NOT_JSON, Result
 
 if TYPE_CHECKING:
     from mixpanel_data.export import Export
@@ -49,6 +49,7 @@ class BatchProgress(Result):
     batch_index: its place in the range, from 0, of total_batches
     rows: rows that the table did not have before
     error: why it failed, else None
+    exception: the same as it was raised; not in `to_dict`
     """
 
     from_date: str
@@ -58,17 +59,31 @@ class BatchProgress(Result):
     rows: int
     success: bool
     error: str | None = None
+    exception: Exception | None = field(default=None, repr=False, compare=False, metadata=NOT_JSON)
+
+
+@dataclass(frozen=True)
+class FetchProgress(Result):
+    """How far a fetch is.
+
+    bytes_received: as they came over the wire
+    events: those that have come; of a fetch in pieces, those that are stored
+    """
+
+    bytes_received: int
+    events: int
 
 
 @dataclass(frozen=True)
 class BatchResult(Result):
-    """What became of a piece; `error` says why it failed, else None."""
+    """What became of a piece; `error` says why it failed, else None, and `exception` is the same as it was raised."""
 
     from_date: str
     to_date: str
     rows: int
     success: bool
     error: str | None = None
+    exception: Exception | None = field(default=None, repr=False, compare=False, metadata=NOT_JSON)
 
 
 @dataclass(frozen=True)
@@ -190,6 +205,7 @@ class Job:
     append: bool
     pieces: Sequence[Days]
     memory_mb: int
+    on_progress: Callable[[FetchProgress], None] | None = None
 
     def run(
         self, max_workers: int, on_batch_complete: Callable[[BatchProgress], None] | None, *, progress: bool
@@ -273,6 +289,10 @@ class _Run:
         if self._over.is_set():
             raise _Stopped
         self._received[index] = received
+        if self._job.on_progress is not None:
+            # A dictionary that another thread fills is copied in one go.
+            told = sum([*self._received.values()]), sum(merged.added for _, merged in [*self._stored])
+            self._job.on_progress(FetchProgress(*told))
 
     def _settle(self, arrived: _Arrived) -> None:
         """Store what has arrived, or note why it cannot be."""
@@ -303,10 +323,10 @@ class _Run:
         told = None if error is None else str(error)
         if told is not None:
             _LOG.warning("%s to %s of %s is missing: %s", first, last, self._job.table, told)
-        self._results[index] = BatchResult(first, last, rows, error is None, told)
+        self._results[index] = BatchResult(first, last, rows, error is None, told, error)
         if self._on_batch_complete is not None:
             total = len(self._job.pieces)
-            stored = BatchProgress(first, last, index, total, rows, error is None, told)
+            stored = BatchProgress(first, last, index, total, rows, error is None, told, error)
             interrupts.current().in_caller(functools.partial(self._on_batch_complete, stored))
 
     def _store(self, arrived: _Arrived) -> int:

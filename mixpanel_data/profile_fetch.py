@@ -175,7 +175,7 @@ class _Task:
 
 def _check_before_download(place: Place, name: str, *, append: bool) -> None:
     if store.exists(place):
-        with store.connection(place, "read") as con:
+        with store.glance(place) as con:
             merge.check_target(con, name, append=append, kind="profiles")
     elif append:
         raise TableNotFoundError(name)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from datetime import date, datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,12 +15,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Of a field that is for Python alone.
+NOT_JSON: Mapping[str, bool] = MappingProxyType({"not_json": True})
+
+
 class Result:
     """Base of the frozen dataclasses that calls return."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, JSON-ready: dates as ISO text, tuples as lists."""
-        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
+        """The fields, JSON-ready: dates as ISO text, tuples as lists; without those that JSON cannot hold."""
+        return {
+            field.name: _json(getattr(self, field.name))
+            for field in fields(self)  # type: ignore[arg-type]  # subclasses are dataclasses
+            if not field.metadata.get("not_json")
+        }
 
 
 class FramedResult(Result, ABC):

@@ -325,7 +325,7 @@ class StorageEngine:
         """Whether there is a table of that name, fetched or not."""
         if not store.exists(self._place):
             return False
-        with store.connection(self._place, "read") as con:
+        with store.glance(self._place) as con:
             return merge.has_table(con, name)
 
     def drop_table(self, name: str) -> None:

@@ -21,6 +21,8 @@ _WAITING = 2
 class Inflow:
     """A target for a download of plain lines; `finish()` tells what came.
 
+    taken: lines that have come so far
+
     It is a file as far as a download needs one: written, and truncated at its start before a new attempt.
 
     Raises:
@@ -29,7 +31,7 @@ class Inflow:
 
     def __init__(self, staging: Staging, directory: Path) -> None:
         self._staging, self._directory = staging, directory
-        self._made = 0
+        self._made = self.taken = 0
         self._failure: BaseException | None = None
         self._full: queue.Queue[tuple[Path, int] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._load, name="staging", daemon=True)
@@ -89,6 +91,7 @@ class Inflow:
         self._file.close()
         self._path.unlink()
         self._staging.clear()
+        self.taken = 0
         self._begin()
         return 0
 
@@ -123,6 +126,7 @@ class Inflow:
         self._ends_a_line = data[-1:] == b"\n"
         self._size += len(data)
         self._lines += lines
+        self.taken += lines
 
     def _hand_over(self) -> None:
         self._file.close()

@@ -282,7 +282,7 @@ def unfinished(place: Place, table: str, asked: Days, wanted: Filters, *, append
         As `check_target`.
     """
     if store.exists(place):
-        with store.connection(place, "read") as con:
+        with store.glance(place) as con:
             if has_table(con, table) and has_table(con, "_ledger"):
                 rest = ledger.missing(con, "main", table, asked, wanted)
                 if rest:

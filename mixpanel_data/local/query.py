@@ -163,7 +163,7 @@ def tables(place: Place) -> list[TableInfo]:
     """The fetched tables, by name; none where there is no database yet."""
     if not store.exists(place):
         return []
-    with store.connection(place, "read") as con:
+    with store.glance(place) as con:
         known = con.execute(
             """select table_name from information_schema.tables
             where table_schema = 'main' and table_catalog = current_database()"""

@@ -4,6 +4,10 @@ Nobody holds a file. DuckDB lets in one writing process or many reading ones, an
 second configuration of a file that is open; so a call opens the file, works and closes it, and inside a process the
 calls take turns at one door per file: those of the same mode together, others after them, in order of arrival.
 A lock of another process is waited for. A store in memory has no such troubles, and the same door.
+
+To start an engine takes twenty milliseconds, to attach a file to one that runs takes one. So what is only looked up,
+by `glance`, is asked of an engine that is kept, without any file; or, while this process brings a fetch in, of the
+engine that does so, which shows what was there before until it is done.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import shutil
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +42,17 @@ LOCK_WAIT_S = 5.0
 _RETRY_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An engine of this process that has the store open to write, and lets others look meanwhile.
+
+    catalog: the store's name in it
+    """
+
+    con: Connection
+    catalog: str
+
+
 class Door:
     """Who of this process is at one database."""
 
@@ -46,6 +62,8 @@ class Door:
         self._queue: deque[object] = deque()
         self._mode: object = None
         self._inside = 0
+        self._host: Host | None = None
+        self._guests = 0
         # Opening and closing one at a time: a file that is closed late would take the locks of one opened early along.
         self.opening = threading.Lock()
         self.holding: list[Mode] = []
@@ -64,28 +82,63 @@ class Door:
         finally:
             self.leave()
 
-    def enter(self, mode: object, wait_s: float) -> None:
+    @contextmanager
+    def visited(self, wait_s: float) -> Iterator[Host | Mode | None]:
+        """Be inside for a short look.
+
+        Yields:
+            The host, where there is one; "read" among others who read; else None: nobody else is inside.
+        """
+        as_what = self.enter(object(), wait_s, visits=True)
+        try:
+            yield as_what if isinstance(as_what, Host) else "read" if as_what == "read" else None
+        finally:
+            self.leave(as_what)
+
+    @contextmanager
+    def hosting(self, host: Host) -> Iterator[None]:
+        """Who is inside alone lets visitors look, until the end; then those who still do are waited for."""
+        with self._changed:
+            self._host = host
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._host = None
+                self._changed.wait_for(lambda: self._guests == 0)
+
+    def enter(self, mode: object, wait_s: float, *, visits: bool = False) -> object:
+        """What one is inside as: the mode; or, of one who visits, the mode of those who read, or the host."""
         ticket, ending = object(), interrupts.current()
+
+        def may_enter() -> bool:
+            fits = self._inside == 0 or self._mode == mode or (visits and self._mode == "read")
+            return (self._queue[0] is ticket and fits) or (visits and self._host is not None)
+
         with ending.heard_by(self._look_again), self._changed:
             self._queue.append(ticket)
             try:
-                if not self._changed.wait_for(
-                    lambda: (
-                        ending.over.done() or (self._queue[0] is ticket and (self._inside == 0 or self._mode == mode))
-                    ),
-                    timeout=wait_s,
-                ):
+                if not self._changed.wait_for(lambda: ending.over.done() or may_enter(), timeout=wait_s):
                     raise DatabaseLockedError(str(self._place), holding_pid=os.getpid(), holder=self._holder())
                 ending.check()
-                self._mode = mode
+                if visits and self._host is not None:
+                    self._guests += 1
+                    return self._host
+                self._mode = self._mode if self._inside else mode
                 self._inside += 1
+                return self._mode
             finally:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
 
-    def leave(self) -> None:
+    def leave(self, as_what: object = None) -> None:
+        """Go; `as_what` is what `enter` gave to one who visited."""
         with self._changed:
-            self._inside -= 1
+            if isinstance(as_what, Host):
+                self._guests -= 1
+            else:
+                self._inside -= 1
             self._changed.notify_all()
 
     def _look_again(self) -> None:
@@ -139,17 +192,95 @@ def connection(place: Place, mode: Mode, *, wait_s: float | None = None) -> Iter
     entry = at.held if at.held and not (mode == "write" and at.held == "read") else mode
     if isinstance(place, Memory):
         entry = "write"  # there is one configuration only, and nobody to take turns with
-    with at.entered(entry, wait_s):
-        con = patiently(lambda: _open(at, place, entry), place, deadline)
-        try:
-            with interrupts.plain():
-                quiet(con)
+    with at.entered(entry, wait_s), _opened(at, place, entry, deadline) as con:
+        yield con
+
+
+@contextmanager
+def _opened(at: Door, place: Place, mode: Mode, deadline: float) -> Iterator[Connection]:
+    con = patiently(lambda: _open(at, place, mode), place, deadline)
+    try:
+        with interrupts.plain():
+            quiet(con)
+            yield con
+    finally:
+        # Rows that nobody took may still be in the making, and closing would wait for them.
+        con.interrupt()
+        with at.opening:
+            con.close()
+
+
+@contextmanager
+def glance(place: Place, *, wait_s: float | None = None) -> Iterator[Connection]:
+    """A connection for a short look at what is there, for the length of a `with`; as `connection` to read, but sooner.
+
+    Its user alone is at the store, unless others read there already: so it is not for what may take long. (Who closes
+    a file lets go of all locks that the process has on it: the file of a second engine would lose its own.)
+
+    Raises:
+        As `connection`.
+    """
+    at = door(place)
+    if isinstance(place, Memory) or at.held:
+        with connection(place, "read", wait_s=wait_s) as con:
+            yield con
+        return
+    wait_s = LOCK_WAIT_S if wait_s is None else wait_s
+    deadline = clock.monotonic() + wait_s
+    with at.visited(wait_s) as found:
+        if isinstance(found, Host):
+            with _guest(found) as con:
                 yield con
-        finally:
-            # Rows that nobody took may still be in the making, and closing would wait for them.
-            con.interrupt()
+        elif found == "read":
+            with _opened(at, place, "read", deadline) as con:
+                yield con
+        elif exists(place):
+            with _attached_to_kept(at, place, deadline) as con:
+                yield con
+        else:
+            raise DatabaseNotFoundError(str(place))
+
+
+@contextmanager
+def _guest(host: Host) -> Iterator[Connection]:
+    with interrupts.plain(), host.con.cursor() as con:
+        con.execute(f"use {host.catalog}")
+        yield con
+
+
+@contextmanager
+def _attached_to_kept(at: Door, place: Path, deadline: float) -> Iterator[Connection]:
+    engine = _kept_engine()
+    try:
+        with interrupts.plain():
+            statement = f"attach {schema.literal(_address(place))} as glance (read_only)"
+            patiently(lambda: engine.execute(statement), place, deadline)
+            engine.execute("use glance")
+            yield engine
+            engine.execute("use memory")
             with at.opening:
-                con.close()
+                engine.execute("detach glance")
+    except BaseException:
+        # What it is in the middle of, nobody knows; its end lets go of the file.
+        engine.interrupt()
+        with at.opening:
+            engine.close()
+        raise
+    _kept.setdefault(os.getpid(), deque(maxlen=_MOST_KEPT)).append(engine)
+
+
+# By process: a copy of a process has none of the engine's threads.
+_kept: dict[int, deque[Connection]] = {}
+_MOST_KEPT = 2
+
+
+def _kept_engine() -> Connection:
+    """An engine without a file, for one user."""
+    with suppress(KeyError, IndexError):
+        return _kept[os.getpid()].pop()
+    engine = duckdb.connect(":memory:", config={"threads": 1})
+    quiet(engine)
+    return engine
 
 
 @contextmanager
@@ -167,7 +298,11 @@ def attached(con: Connection, place: Place, name: str, *, wait_s: float) -> Iter
         with at.opening:
             patiently(lambda: con.execute(statement), place, deadline)
         try:
-            yield
+            with at.hosting(Host(con, name)):
+                yield
+                # To detach does it too, and takes as long, but then nobody can look. What goes wrong, that will tell.
+                with suppress(duckdb.Error):
+                    con.execute(f"checkpoint {name}")
         finally:
             with at.opening:
                 con.execute(f"detach {name}")

@@ -10,6 +10,8 @@ from mixpanel_data.api_client import MixpanelAPIClient
 from mixpanel_data.workspace.core import Core
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from mixpanel_data.choices import BookmarkType, CountType, EntityType
     from mixpanel_data.discovery import SavedCohort, TopEvent
     from mixpanel_data.funnels import FunnelInfo
@@ -174,6 +176,17 @@ class DiscoveryCalls(Core):
         (found,) = self._remembered.get(
             ("lexicon_schema", entity_type, name), lambda: [lexicon.schema(self.api, entity_type, name)]
         )
+        return found
+
+    def time_zone(self) -> ZoneInfo:
+        """The project's time zone, in which Mixpanel counts days; it spends nothing of the query budget.
+
+        Raises:
+            APIError and its kinds: Mixpanel refuses, or names no zone that is known here.
+
+        Source: reference/mixpanel-api.md, section 9.1
+        """
+        (found,) = self._remembered.get("time_zone", lambda: [discovery.time_zone(self.api)])
         return found
 
     def clear_discovery_cache(self) -> None:

@@ -10,7 +10,7 @@ from mixpanel_data.workspace.core import Core
 
 if TYPE_CHECKING:
     from mixpanel_data.fetch import FetchResult
-    from mixpanel_data.parallel import BatchProgress, ParallelFetchResult
+    from mixpanel_data.parallel import BatchProgress, FetchProgress, ParallelFetchResult
 
 
 class FetchCalls(Core):
@@ -33,6 +33,8 @@ class FetchCalls(Core):
         max_workers: int | None = None,
         on_batch_complete: Callable[[BatchProgress], None] | None = None,
         chunk_days: int = 7,
+        cancelled: Callable[[], bool] | None = None,
+        on_progress: Callable[[FetchProgress], None] | None = None,
     ) -> FetchResult: ...
 
     @overload
@@ -52,6 +54,8 @@ class FetchCalls(Core):
         max_workers: int | None = None,
         on_batch_complete: Callable[[BatchProgress], None] | None = None,
         chunk_days: int = 7,
+        cancelled: Callable[[], bool] | None = None,
+        on_progress: Callable[[FetchProgress], None] | None = None,
     ) -> FetchResult | ParallelFetchResult: ...
 
     def fetch_events(
@@ -70,6 +74,8 @@ class FetchCalls(Core):
         max_workers: int | None = None,
         on_batch_complete: Callable[[BatchProgress], None] | None = None,
         chunk_days: int = 7,
+        cancelled: Callable[[], bool] | None = None,
+        on_progress: Callable[[FetchProgress], None] | None = None,
     ) -> FetchResult | ParallelFetchResult:
         """Copy raw events into a local table: in one call whole or not at all, or in parallel piece by piece.
 
@@ -98,6 +104,8 @@ class FetchCalls(Core):
             max_workers: how many pieces are downloaded at once; None takes 10
             on_batch_complete: called with a BatchProgress when a piece is stored or has failed
             chunk_days: how many days a piece has at most, 1 to 100
+            cancelled: asked a few times a second; once it says true, the fetch ends as by Ctrl-C, soon
+            on_progress: told of each block of bytes that comes, in a thread of the fetch's own; it must be quick
 
         Returns:
             FetchResult, in parallel ParallelFetchResult.
@@ -109,6 +117,7 @@ class FetchCalls(Core):
             DatabaseLockedError, StorageError: the events cannot be stored.
             APIError and its kinds: Mixpanel refuses. In parallel only AuthenticationError.
             KeyboardInterrupt: when nothing is at work any more, with a note on what is stored and how to go on.
+            MixpanelDataError: code CANCELLED, in the same way.
 
         Source: reference/mixpanel-api.md, section 8
         """
@@ -133,6 +142,8 @@ class FetchCalls(Core):
             max_workers=max_workers,
             on_batch_complete=on_batch_complete,
             chunk_days=chunk_days,
+            cancelled=cancelled,
+            on_progress=on_progress,
         )
 
     def stream_events(

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -106,6 +106,158 @@ def test_modes_take_turns_and_nobody_starves(tmp_path: Path) -> None:
     assert wrong == []
     with store.connection(path, "read") as con:
         assert con.execute("select count(*) from t").fetchone() == (6,)
+
+
+def _open_files(name: str) -> list[str]:
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(entry.readlink()))
+    return [path for path in found if name in path]
+
+
+def test_a_glance_sees_what_is_there_and_lets_go_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "glanced.db"
+    for number in range(3):
+        with store.connection(path, "write") as con:
+            con.execute(f"create table t{number} as select {number} as i")
+        with store.glance(path) as con:
+            assert con.execute(f"from t{number}").fetchall() == [(number,)]
+            assert _open_files("glanced.db")
+            with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+                con.execute("drop table t0")
+        assert _open_files("glanced.db") == []
+
+
+def test_a_glance_that_fails_lets_go_too(tmp_path: Path) -> None:
+    path = tmp_path / "glanced.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 1 as i")
+    with pytest.raises(RuntimeError, match="by its user"), store.glance(path):
+        raise RuntimeError("by its user")
+    assert _open_files("glanced.db") == []
+    with store.glance(path) as con:
+        assert con.execute("from t").fetchall() == [(1,)]
+    with pytest.raises(DatabaseNotFoundError), store.glance(tmp_path / "none.db"):
+        pass
+    (tmp_path / "wrong.db").write_bytes(b"hello" * 1000)
+    with pytest.raises(StorageError, match="not a DuckDB database"), store.glance(tmp_path / "wrong.db"):
+        pass
+
+
+def test_a_glance_waits_for_writers_and_not_for_readers(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 1 as i")
+        with pytest.raises(DatabaseLockedError), store.glance(path, wait_s=0.1):
+            pass
+    with store.connection(path, "read"), store.glance(path, wait_s=0.1) as con:
+        assert con.execute("from t").fetchall() == [(1,)]
+    with store.glance(path):
+        with pytest.raises(DatabaseLockedError), store.connection(path, "write", wait_s=0.1):
+            pass
+        # its file would lose its lock when the other one's is closed
+        with pytest.raises(DatabaseLockedError), store.connection(path, "read", wait_s=0.1):
+            pass
+    with writer(path) as process:
+        with pytest.raises(DatabaseLockedError) as caught, store.glance(path, wait_s=0.1):
+            pass
+        assert caught.value.details["holding_pid"] == process.pid
+
+
+def test_a_glance_joins_readers_while_a_writer_waits(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 0 as i")
+    wrong: list[BaseException] = []
+    stop = threading.Event()
+
+    def again(mode: str) -> None:
+        try:
+            while not stop.is_set():
+                at = store.glance(path, wait_s=60) if mode == "glance" else store.connection(path, "read", wait_s=60)
+                with at as con:
+                    con.execute("select count(*) from t").fetchone()
+        except BaseException as error:  # noqa: BLE001  # shown by the test
+            wrong.append(error)
+
+    others = [threading.Thread(target=again, args=[mode]) for mode in ("glance", "read", "glance")]
+    for other in others:
+        other.start()
+    try:
+        for number in range(5):
+            with store.connection(path, "write", wait_s=60) as con:
+                con.execute("insert into t values (?)", [number])
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+    assert wrong == []
+
+
+def test_a_glance_sees_what_was_there_while_this_process_brings_more(tmp_path: Path) -> None:
+    path = tmp_path / "glanced.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 1 as i")
+
+    def seen() -> int:
+        with store.glance(path, wait_s=0.1) as con:
+            return len(con.execute("from t").fetchall())
+
+    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=5):
+        engine.execute("begin transaction")
+        engine.execute("insert into store.main.t values (2)")
+        assert seen() == 1
+        engine.execute("commit")
+        assert seen() == 2
+    assert _open_files("glanced.db") == []
+    assert seen() == 2
+
+
+def test_who_brings_more_waits_for_those_who_look(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with store.connection(path, "write") as con:
+        con.execute("create table t as select 1 as i")
+    let_in, may_go = threading.Event(), threading.Event()
+    seen: list[object] = []
+
+    def look() -> None:
+        with store.glance(path, wait_s=60) as con:
+            let_in.set()
+            may_go.wait(60)
+            seen.extend(con.execute("from t").fetchall())
+
+    looking = threading.Thread(target=look)
+    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=5):
+        looking.start()
+        assert let_in.wait(60)
+        threading.Timer(0.2, may_go.set).start()
+    looking.join()
+    assert seen == [(1,)]
+
+
+def test_a_copy_of_the_process_has_an_engine_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    script = """
+import os, sys
+from pathlib import Path
+from mixpanel_data.local import store
+path = Path(sys.argv[1])
+with store.connection(path, "write") as con:
+    con.execute("create table t as select 7 as i")
+def seen():
+    with store.glance(path) as con:
+        return con.execute("from t").fetchall()[0][0]
+assert seen() == 7
+child = os.fork()
+if not child:
+    os._exit(seen())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "7\n", done.stderr
 
 
 def _gets_in(at: store.Door) -> bool:
