@@ -28,7 +28,7 @@ from mp_mcp_server.planning import (
     on,
     plan_task,
 )
-from mp_mcp_server.questions import Dates, Period, Questions
+from mp_mcp_server.questions import Dates, Period, Questions, fits
 from mp_mcp_server.wording import Reply, cut_to_fit, json_object, word
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
@@ -351,7 +351,8 @@ def _totals(series: Series) -> dict[str, float]:
 
 
 def _ranked(counts: Mapping[str, float]) -> dict[str, float]:
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_SEGMENTS]
+    shown = ((label, count) for label, count in counts.items() if fits(label))
+    ordered = sorted(shown, key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_SEGMENTS]
     return {label: _number(count) for label, count in ordered}
 
 

@@ -72,6 +72,14 @@ class InputRequired(Exception):  # noqa: N818 -- no error: the tool is left unti
         self.key, self.wanted = key, wanted
 
 
+class Elsewhere(Exception):  # noqa: N818 -- no error: the tool is left, and begins again in a thread of another kind
+    """The rest of the work belongs to the threads of another category."""
+
+    def __init__(self, category: str) -> None:
+        super().__init__(category)
+        self.category = category
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a person is asked.
@@ -119,6 +127,7 @@ class Call:
     cancelled: set when nobody waits for the answer any more; long work looks at it between two pieces
     known: what `once` computed and how questions were answered, JSON-ready, by key
     results: where a full result is kept whose answer was cut; the server's own, for all calls
+    category: whose thread it runs in; None where nobody counts threads
     """
 
     workspace: "Workspace"
@@ -126,6 +135,16 @@ class Call:
     cancelled: Event = field(default_factory=Event)
     known: dict[str, Any] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
+    category: str | None = None
+
+    def go_on_as(self, category: str) -> None:
+        """Have what follows done by a thread of that category; what went through `once` and `ask` is known there.
+
+        Raises:
+            Elsewhere: not to be caught: the tool begins again there.
+        """
+        if self.category not in (None, category):
+            raise Elsewhere(category)
 
     def once(self, key: str, compute: Callable[[], Known]) -> Known:
         """What `compute` gives, which is JSON-ready; when the tool runs again after a question, without computing."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # usage questions are answered without what it needs
 
 _DESCRIPTION = "Mixpanel for MCP clients: live queries, raw events into a local store, SQL over it."
 
+_SWITCH_S = 0.001
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server.
@@ -29,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(argv)
     _log_to_stderr()
+    # A thread that takes rows in keeps the interpreter for so long before another one gets it; it needs it often.
+    sys.setswitchinterval(_SWITCH_S)
     if options.account is not None and (refusal := _account_refusal(options.account)):
         return _refuse(*refusal)
     if options.transport == "stdio":
@@ -157,6 +161,9 @@ def _log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for talkative in ("httpx", "mcp"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    # What the format does not say is not looked up for each line; most of all the frame that wrote it.
+    logging._srcfile = None  # Python's own HOWTO, "Optimization", names it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _calm_fastmcp() -> None:

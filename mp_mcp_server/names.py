@@ -25,13 +25,18 @@ def nearest(meant: str, known: Iterable[str]) -> list[str]:
     The same but for case, spaces and signs if there is one; else names that hold it or are written alike.
     """
     wanted, names = _plain(meant), sorted(set(known))
-    same = [name for name in names if _plain(name) == wanted]
-    if same:
+    if same := same_but_for_spelling(meant, names):
         return same[:_MOST_NEAREST]
     holding = sorted((name for name in names if wanted and wanted in _plain(name)), key=len)
     scores = {name: difflib.SequenceMatcher(None, wanted, _plain(name)).ratio() for name in names}
     alike = sorted((name for name in names if scores[name] >= _ALIKE), key=lambda name: -scores[name])
     return list(dict.fromkeys([*holding, *alike]))[:_MOST_NEAREST]
+
+
+def same_but_for_spelling(meant: str, known: Iterable[str]) -> list[str]:
+    """Known names that are the same but for case, spaces and signs."""
+    wanted = _plain(meant)
+    return [name for name in known if wanted and _plain(name) == wanted]
 
 
 def _plain(name: str) -> str:

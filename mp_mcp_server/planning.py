@@ -224,14 +224,16 @@ def by_names(question: str, known: Known, period: "Period") -> Plan | None:
     funnels = [one for one in known.funnels if _words(one.name) and _words(one.name) in text]
     events = events_named(question, known.events)
     queries: list[dict[str, Any]]
-    if funnels:
+    comes_back = re.search(r"\b(retention|retain\w*|come back|came back|return\w*|churn\w*)\b", text) is not None
+    # a funnel may be called as two events are that somebody asks about
+    if funnels and not (comes_back and events and "funnel" not in text):
         intent, kind = "conversion", "funnel"
         queries = [
             {"method": "funnel", "params": {"funnel_id": one.funnel_id, **dates}} for one in funnels[:MOST_QUERIES]
         ]
     elif not events:
         return None
-    elif re.search(r"\b(retention|retain\w*|come back|came back|return\w*|churn\w*)\b", text):
+    elif comes_back:
         intent, kind = "retention", "retention"
         in_order = sorted(events, key=lambda name: text.find(_words(name)))
         params = {"born_event": in_order[0], "return_event": in_order[-1], **dates}

@@ -8,14 +8,12 @@ from functools import cache
 from importlib import resources
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from typing_extensions import TypedDict
 
 from mixpanel_data import clock
 from mixpanel_data.errors import APIError, InvalidArgumentError, MixpanelDataError
-from mp_mcp_server.names import nearest
+from mp_mcp_server.names import nearest, same_but_for_spelling
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
     from mixpanel_data import Workspace
@@ -29,10 +27,11 @@ _AT_ONCE = 3
 _MOST_CANDIDATES = 20
 _MOST_COUNTED = 60
 _LONGEST_NAME = 100
+# Mixpanel keeps so many characters of a value.
+_LONGEST_LABEL = 255
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 # Where no zone is known, a day is over when it is over everywhere.
 _LAST_ZONE = timezone(-timedelta(hours=12))
-_zones: "WeakKeyDictionary[Workspace, tzinfo]" = WeakKeyDictionary()
 
 
 class Dates(TypedDict):
@@ -79,7 +78,7 @@ class Period:
 class Questions:
     """The questions of one call.
 
-    used: how many were put, those that the library answers from its memory included
+    used: how many requests they took, tries again included; what the library remembers takes none
     notes: what was understood otherwise than it was said
     """
 
@@ -87,6 +86,8 @@ class Questions:
     used: int = 0
     notes: list[str] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+    _put: int = 0
+    _project_zone: tzinfo | None = None
     _events: list[str] | None = None
     _asked_anew: bool = False
 
@@ -98,9 +99,13 @@ class Questions:
         """
         if self.call.cancelled.is_set():
             raise MixpanelDataError("the call was cancelled", "CANCELLED", fix="call again")
-        with self._lock:
-            self.used += 1
-        return question(self.call.workspace)
+        with self.call.workspace.api.counted() as sent:
+            try:
+                return question(self.call.workspace)
+            finally:
+                with self._lock:
+                    self.used += sent.requests
+                    self._put += 1
 
     def ask_all(self, questions: "Sequence[Callable[[Workspace], T]]", what: str = "asked") -> list[T | Exception]:
         """Put several at once.
@@ -123,7 +128,7 @@ class Questions:
             asked = [pool.submit(one, question) for question in questions]
             # told from here: the line back to the client belongs to the tool's own thread
             for done, _ in enumerate(as_completed(asked), start=1):
-                self.call.progress(self.used, None, f"{what}: {done} of {len(asked)}")
+                self.call.progress(self._put, None, f"{what}: {done} of {len(asked)}")
             return [answer.result() for answer in asked]
 
     def events(self) -> list[str]:
@@ -146,7 +151,7 @@ class Questions:
             names = self.events()
         if name in names:
             return name
-        meant = [known for known in names if _plain(known) == _plain(name)]
+        meant = same_but_for_spelling(name, names)
         if len(meant) != 1:
             raise _no_such(argument, name, meant or names)
         self.notes.append(f"The project has no event {name[:_LONGEST_NAME]!r}; {meant[0]!r} was taken for {argument}.")
@@ -206,18 +211,17 @@ class Questions:
             )
         return found
 
-    def _zone(self) -> tzinfo:
-        if self.call.workspace not in _zones:
-            _zones[self.call.workspace] = self._asked_zone()
-        return _zones[self.call.workspace]
+    def counts_utc_days(self) -> bool:
+        """Whether the project's days are those of UTC, by which exports go."""
+        return clock.now().astimezone(self._zone()).utcoffset() == timedelta(0)
 
-    def _asked_zone(self) -> tzinfo:
-        """Source: reference/mixpanel-api.md, section 9.1"""
-        try:
-            answer = self.ask(lambda workspace: workspace.api.request("GET", f"{host(workspace)}/api/app/me"))
-            return ZoneInfo(answer["results"]["projects"][self.call.workspace.api.project_id]["timezone"])
-        except (APIError, KeyError, TypeError, ValueError, ZoneInfoNotFoundError):
-            return _LAST_ZONE
+    def _zone(self) -> tzinfo:
+        if self._project_zone is None:
+            try:
+                self._project_zone = self.ask(lambda workspace: workspace.time_zone())
+            except APIError:
+                self._project_zone = _LAST_ZONE
+        return self._project_zone
 
 
 def known_day(argument: str, text: str) -> date:
@@ -240,14 +244,15 @@ def host(workspace: "Workspace") -> str:
     return "https://mixpanel.com" if region == "us" else f"https://{region}.mixpanel.com"
 
 
+def fits(label: str) -> bool:
+    """Whether a segment can be asked for, and told, by its label; values that come from elsewhere may be longer."""
+    return len(label) <= _LONGEST_LABEL
+
+
 @cache
 def script(name: str) -> str:
     """The text of one of our scripts."""
     return (resources.files("mp_mcp_server") / "scripts" / f"{name}.js").read_text("utf-8")
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if not letter.isspace() and letter not in "_-")
 
 
 def _no_such(argument: str, name: str, candidates: Sequence[str]) -> InvalidArgumentError:

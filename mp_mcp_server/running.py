@@ -6,6 +6,7 @@ call waits for a thread on the event loop, which costs nothing.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -17,7 +18,7 @@ from fastmcp.tools import ToolResult
 from mcp_types import TextContent
 from pydantic_core import to_json
 
-from mp_mcp_server.call import Call, InputRequired
+from mp_mcp_server.call import Call, Elsewhere, InputRequired
 from mp_mcp_server.catalogue import ToolSpec
 from mp_mcp_server.errors import translated
 from mp_mcp_server.lines import input_required, line_of
@@ -79,22 +80,28 @@ class Running:
     async def _conversation(self, spec: ToolSpec, arguments: Mapping[str, Any]) -> Any:
         """Of a tool that takes a Call: its answer, or what the client must answer first."""
         cancelled, watching = Event(), anyio.CancelScope()
-        value, failure = None, None
+        value: Any = None
+        failure: ToolError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(_watch, watching, cancelled)
             line, known = line_of(get_context(), Loopside(group, cancelled), self._endpoint)
 
-            def body() -> Any:
+            def body(category: str) -> Any:
                 with translated(spec.name, self._workspaces.mask):
-                    call = Call(self._workspaces.serving(spec), line, cancelled, known, self._results)
+                    call = Call(self._workspaces.serving(spec), line, cancelled, known, self._results, category)
                     try:
                         return _listed(sound(spec.run(call, **arguments)))
                     except InputRequired as asked:
                         return input_required(asked, call.known)
+                    except Elsewhere as elsewhere:
+                        return elsewhere
 
             try:
-                # A thread cannot be stopped: when the call is cancelled it is told, and waited for.
-                value = await anyio.to_thread.run_sync(body, limiter=self._threads[spec.category])
+                value = Elsewhere(spec.category)
+                while isinstance(value, Elsewhere):
+                    run = partial(body, value.category)
+                    # A thread cannot be stopped: when the call is cancelled it is told, and waited for.
+                    value = await anyio.to_thread.run_sync(run, limiter=self._threads[value.category])
             except ToolError as error:
                 failure = error
             watching.cancel()

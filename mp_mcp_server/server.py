@@ -1,7 +1,7 @@
 """build(settings) makes the FastMCP server out of the catalogue; nothing here lives at module level but constants."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import anyio.to_thread
 from fastmcp import FastMCP
 from fastmcp.server.middleware.timing import TimingMiddleware
 from fastmcp.tools import Tool
+from fastmcp.utilities.versions import VersionSpec
 from mcp.server.request_state import RequestStateSecurity
 from mcp_types import ToolAnnotations
 from pydantic import SecretStr
@@ -46,6 +47,16 @@ Days are YYYY-MM-DD, inclusive, in the project's time zone; times in local table
 A failed call answers with code, cause and fix."""
 
 
+class _Server(FastMCP):
+    """Finds a tool by its name at once; fastmcp looks through all that it serves, at each call."""
+
+    by_name: Mapping[str, Tool]
+
+    async def get_tool(self, name: str, version: VersionSpec | None = None) -> Tool | None:
+        """The tool of the catalogue; of anything else fastmcp knows whether it is there."""
+        return self.by_name.get(name) or await super().get_tool(name, version)
+
+
 def build(settings: Settings | None = None, specs: Sequence[ToolSpec] = TOOLS) -> FastMCP:
     """Make the server: every tool of the catalogue, /health and /ready, errors as answers.
 
@@ -68,7 +79,7 @@ def build(settings: Settings | None = None, specs: Sequence[ToolSpec] = TOOLS) -
         finally:
             await anyio.to_thread.run_sync(workspaces.close)
 
-    server: FastMCP = FastMCP(
+    server = _Server(
         "mixpanel",
         instructions=_INSTRUCTIONS,
         version=mixpanel_data.__version__,
@@ -76,7 +87,7 @@ def build(settings: Settings | None = None, specs: Sequence[ToolSpec] = TOOLS) -
         middleware=[
             AuditMiddleware(mask=workspaces.mask),
             TimingMiddleware(logging.getLogger("mp_mcp_server.timing"), logging.DEBUG),
-            AnswerFailures(),
+            AnswerFailures(mask=workspaces.mask),
             create_caching_middleware(),
             MixpanelRateLimitMiddleware(specs, workspaces.wait_s),
         ],
@@ -89,6 +100,7 @@ def build(settings: Settings | None = None, specs: Sequence[ToolSpec] = TOOLS) -
     tools = [_tool(spec, running) for spec in specs]
     for tool in tools:
         server.add_tool(tool)
+    server.by_name = {tool.name: tool for tool in tools}
     add_resources(server, workspaces, results)
     add_prompts(server)
     # without it every call in the modern era lists all tools first, to look at this one's schema

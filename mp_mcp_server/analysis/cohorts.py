@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from mp_mcp_server.analysis.significance import Sample, corrected, interval, means, two_proportions
 
-SURE = 0.01
+SURE = 0.001
+# What chance makes one time out of twenty is worth a second look, and no finding.
+PERHAPS = 0.05
 FEWEST_USERS = 30
 
 
@@ -65,11 +67,19 @@ class CohortFinding:
         """Whether any question surely tells them apart."""
         return any(one.differs for one in (*self.retention, *self.frequency))
 
+    @property
+    def perhaps(self) -> tuple[Difference, ...]:
+        """What may tell them apart, and may be chance."""
+        return tuple(one for one in (*self.retention, *self.frequency) if not one.differs and one.p_value < PERHAPS)
+
 
 def compare(
     returned: Mapping[str, tuple[Returned, Returned]], events: Mapping[str, tuple[Sample, Sample]]
 ) -> CohortFinding:
     """Put all questions to both groups at once, so that one lucky answer among many is not taken for a difference.
+
+    Half of the risk of being taken in is spent on coming back and half on what is done: that there are many events to
+    ask about does not make it harder to see who comes back.
 
     Args:
         returned: period → those who came back in it, of the first and of the second group
@@ -77,7 +87,7 @@ def compare(
     """
     p_values = [two_proportions(a.returned, a.users, b.returned, b.users) for a, b in returned.values()]
     p_values += [means(a, b) for a, b in events.values()]
-    adjusted = corrected(p_values)
+    adjusted = corrected(p_values, _alike(len(returned)) + _alike(len(events)))
     retention = tuple(
         Difference(name, a.rate, b.rate, p, p < SURE and min(a.users, b.users) >= FEWEST_USERS)
         for (name, (a, b)), p in zip(returned.items(), adjusted[: len(returned)], strict=True)
@@ -87,3 +97,7 @@ def compare(
         for (name, (a, b)), p in zip(events.items(), adjusted[len(returned) :], strict=True)
     )
     return CohortFinding(retention, frequency)
+
+
+def _alike(count: int) -> list[float]:
+    return [1 / count] * count if count else []

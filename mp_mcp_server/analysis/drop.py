@@ -5,9 +5,11 @@ fall. And the shares of segments: what befalls everybody on a day (a holiday, an
 share, so that a share that breaks says most precisely when and whose.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from math import log, log1p
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ SMALLEST_FALL = 0.05
 SURE = 0.001
 # What a segment shows so surely, the event as a whole must at least make likely.
 _LIKELY = 0.05
+# Days may differ less than chance has it, where all counts are large or somebody evens them out; to a point.
+_CALMEST = 0.1
 _WEEK = 7
 _BASELINE_WEEKS = 3
 # A segment that explains less than this of what is missing is not what happened.
@@ -74,6 +78,7 @@ class Drop:
     baseline, since: first and last day of both, inclusive
     p_value: that nothing changed
     drivers: the segments whose shares broke, those that explain the most first; alike ones and parts of others left out
+    suspect: the first of them; where none is sure, the one that a part of it may yet prove; None where nothing fell
     """
 
     confirmed: bool
@@ -85,6 +90,7 @@ class Drop:
     since: tuple[date, date]
     p_value: float
     drivers: tuple[Driver, ...]
+    suspect: Driver | None
 
 
 def find_drop(
@@ -104,31 +110,36 @@ def find_drop(
         asked: the day on which somebody saw the fall
 
     Returns:
-        None where there are fewer than eight days, or nothing happened on any.
+        None where the event never happened, or began less than eight days before the last.
     """
-    if len(days) <= _WEEK or not sum(total):
+    began = next((at for at, count in enumerate(total) if count), len(total))
+    days, total = days[began:], total[began:]  # an event that nobody knew yet did not rise
+    if len(days) <= _WEEK:
         return None
-    shown = [segment for segment in segments if any(segment.counts)]
+    shown = [Segment(one.conditions, one.counts[began:]) for one in segments if any(one.counts)]
     places = range(_WEEK, len(days))
     weekdays = [day.weekday() for day in days]
     steps = {place: _step(total, weekdays, place) for place in places}
-    breaks = {place: [_break(segment.counts, total, place) for segment in shown] for place in places}
+    shares = [_Shares(segment.counts, total) for segment in shown]
+    breaks = {place: [one.broken(place) for one in shares] for place in places}
     place = max(places, key=lambda at: _evidence(steps[at], breaks[at]))
     span = _Span.around(place, len(days))
     before, after = _levels(total, weekdays, span)
-    trials = len(places) * max(1, len(shown))
-    drivers = [
+    trials = _trials(shown, len(places))
+    fallen = [
         _driver(segment, found, _levels(segment.counts, weekdays, span), before - after, trials)
         for segment, found in zip(shown, breaks[place], strict=True)
         if found.falls
     ]
-    drivers = _leading([driver for driver in drivers if driver.p_value < SURE and driver.contribution >= _MATERIAL])
+    fallen = [driver for driver in fallen if driver.contribution >= _MATERIAL]
+    drivers = _leading([driver for driver in fallen if driver.p_value < SURE])
     by_itself = from_likelihood_ratio(steps[place].statistic)
     p_value = min([1.0, by_itself * len(places), *(driver.p_value for driver in drivers[:1])])
     size = 1 - after / before if before else 0.0
     near = abs((days[place] - asked).days) <= tolerance_days
+    likely = size >= SMALLEST_FALL and by_itself < _LIKELY
     return Drop(
-        confirmed=near and size >= SMALLEST_FALL and by_itself < _LIKELY and p_value < SURE,
+        confirmed=near and likely and p_value < SURE,
         day=days[place],
         size=size,
         before=before,
@@ -137,18 +148,19 @@ def find_drop(
         since=(days[place], days[span.end - 1]),
         p_value=p_value,
         drivers=tuple(drivers),
+        suspect=next(iter([*drivers, *_leading(fallen)]), None) if drivers or likely else None,
     )
 
 
 def worth_splitting(found: Drop, properties: Iterable[str]) -> tuple[Driver, tuple[str, ...]] | None:
-    """The driver that a second property may narrow down, and the properties to try.
+    """The suspect that a second property may narrow down, and the properties to try.
 
     Returns:
-        None where nothing drives the fall, or a second property is known already.
+        None where nothing fell, or a second property is known already.
     """
-    if not found.drivers or len(found.drivers[0].conditions) > 1:
+    driver = found.suspect
+    if driver is None or len(driver.conditions) > 1:
         return None
-    driver = found.drivers[0]
     known = {name for name, _ in driver.conditions}
     return driver, tuple(name for name in dict.fromkeys(properties) if name not in known)
 
@@ -176,7 +188,7 @@ def rivals(driver: Driver, place: int, total: Counts, segments: Iterable[Segment
     """
     shown = [segment for segment in segments if any(segment.counts)]
     alike = twins(driver, shown)
-    broken = [(segment, _break(segment.counts, total, place)) for segment in shown]
+    broken = [(segment, _Shares(segment.counts, total).broken(place)) for segment in shown]
     sure = [
         (segment, found.statistic)
         for segment, found in broken
@@ -188,10 +200,14 @@ def rivals(driver: Driver, place: int, total: Counts, segments: Iterable[Segment
 
 
 class _Step(NamedTuple):
-    """ratio: level since ÷ level before; statistic: twice the logarithm of the likelihood ratio."""
+    """ratio: level since ÷ level before; statistic: twice the logarithm of the likelihood ratio.
+
+    telling: the same where days that are calmer than chance count as calm, which says more precisely when
+    """
 
     ratio: float
     statistic: float
+    telling: float
 
 
 class _Break(NamedTuple):
@@ -220,10 +236,10 @@ class _Span(NamedTuple):
 
 def _evidence(step: _Step, breaks: Iterable[_Break]) -> float:
     if step.ratio >= 1:
-        return -step.statistic
+        return -step.telling
     material = _MATERIAL * max((found.lost for found in breaks), default=0.0)
     falling = (found.statistic for found in breaks if found.falls and found.lost >= material > 0)
-    return step.statistic + max(falling, default=0.0)
+    return step.telling + max(falling, default=0.0)
 
 
 def _step(counts: Counts, weekdays: Sequence[int], place: int) -> _Step:
@@ -251,38 +267,60 @@ def _step(counts: Counts, weekdays: Sequence[int], place: int) -> _Step:
         fitted = pattern[weekday] * (ratio if at >= place else 1.0)
         gain += 2 * (log_ratio(count, flat[weekday]) - log_ratio(count, fitted))
         left += (count - fitted) ** 2 / fitted if fitted else 0.0
-    return _Step(ratio, gain / _spread(left, len(counts) - _WEEK - 1))
+    freedom = len(counts) - _WEEK - 1
+    return _Step(ratio, gain / _spread(left, freedom), gain / _spread(left, freedom, _CALMEST))
 
 
-def _break(counts: Counts, total: Counts, place: int) -> _Break:
-    """Two shares of the event against one: binomial, its spread taken from what is left."""
-    before, since = sum(counts[:place]), sum(counts[place:])
-    all_before, all_since = sum(total[:place]), sum(total[place:])
-    shares = (before / all_before if all_before else 0.0, since / all_since if all_since else 0.0)
-    one = (before + since) / (all_before + all_since)
-    gain = 2 * (
-        _log_likelihood(before, all_before, shares[0])
-        + _log_likelihood(since, all_since, shares[1])
-        - _log_likelihood(before + since, all_before + all_since, one)
-    )
-    left = 0.0
-    for at, (count, whole) in enumerate(zip(counts, total, strict=True)):
-        share = shares[at >= place]
-        if whole and 0 < share < 1:
-            left += (count - whole * share) ** 2 / (whole * share * (1 - share))
-    lost = before / place - since / (len(counts) - place)
-    return _Break(shares[1] < shares[0], lost, gain / _spread(left, len(counts) - 2))
+class _Shares:
+    """A segment's share of the event: on any day two shares against one, binomial, its spread taken from what is left.
+
+    Kept as running sums, so that a look at one day more costs nothing.
+    """
+
+    def __init__(self, counts: Counts, total: Counts) -> None:
+        squares = [count * count / whole if whole else 0.0 for count, whole in zip(counts, total, strict=True)]
+        self._counts, self._total, self._squares = _running(counts), _running(total), _running(squares)
+
+    def broken(self, place: int) -> _Break:
+        """What a break on that day explains."""
+        before, all_before, squares = self._counts[place], self._total[place], self._squares[place]
+        since, all_since = self._counts[-1] - before, self._total[-1] - all_before
+        shares = (before / all_before if all_before else 0.0, since / all_since if all_since else 0.0)
+        one = (before + since) / (all_before + all_since)
+        gain = 2 * (
+            _log_likelihood(before, all_before, shares[0])
+            + _log_likelihood(since, all_since, shares[1])
+            - _log_likelihood(before + since, all_before + all_since, one)
+        )
+        left = _left(squares, before, all_before, shares[0])
+        left += _left(self._squares[-1] - squares, since, all_since, shares[1])
+        days = len(self._counts) - 1
+        lost = before / place - since / (days - place)
+        return _Break(shares[1] < shares[0], lost, gain / _spread(left, days - 2))
 
 
-def _log_likelihood(count: int, whole: int, share: float) -> float:
+def _running(values: Sequence[float]) -> list[float]:
+    """For each place, the sum of what lies before it."""
+    return [0, *accumulate(values)]
+
+
+def _left(squares: float, count: float, whole: float, share: float) -> float:
+    """The sum of (count - whole × share)² ÷ (whole × share × (1 - share)) over days, from their sums.
+
+    squares: the sum of count² ÷ whole
+    """
+    return (squares - 2 * share * count + share * share * whole) / (share * (1 - share)) if 0 < share < 1 else 0.0
+
+
+def _log_likelihood(count: float, whole: float, share: float) -> float:
     return (
         count * log(share) * (count > 0) + (whole - count) * log1p(-share) * (whole > count) if 0 < share < 1 else 0.0
     )
 
 
-def _spread(left: float, freedom: int) -> float:
-    """How much more than by chance the days differ; never below 1, so that luck is not taken for order."""
-    return max(1.0, left / freedom) if freedom > 0 else 1.0
+def _spread(left: float, freedom: int, least: float = 1.0) -> float:
+    """How much more than by chance the days differ; a p-value takes 1 as the least, so that luck is not order."""
+    return max(least, left / freedom) if freedom > 0 else 1.0
 
 
 def _levels(counts: Counts, weekdays: Sequence[int], span: _Span) -> tuple[float, float]:
@@ -295,7 +333,18 @@ def _levels(counts: Counts, weekdays: Sequence[int], span: _Span) -> tuple[float
     return expected / (span.end - span.place), sum(counts[span.place : span.end]) / (span.end - span.place)
 
 
-def _driver(segment: Segment, found: _Break, levels: tuple[float, float], missing: float, trials: int) -> Driver:
+def _trials(shown: Iterable[Segment], places: int) -> dict[int, int]:
+    """How many chances there were to be taken in, by the number of conditions.
+
+    A part was looked at because of the whole that it is a part of, and any other whole could have been that one.
+    """
+    numbers = Counter(len(segment.conditions) for segment in shown)
+    return {depth: places * count * max(1, numbers[1] if depth > 1 else 1) for depth, count in numbers.items()}
+
+
+def _driver(
+    segment: Segment, found: _Break, levels: tuple[float, float], missing: float, trials: Mapping[int, int]
+) -> Driver:
     before, after = levels
     return Driver(
         conditions=segment.conditions,
@@ -303,7 +352,7 @@ def _driver(segment: Segment, found: _Break, levels: tuple[float, float], missin
         before=before,
         after=after,
         fall=1 - after / before if before else 0.0,
-        p_value=min(1.0, from_likelihood_ratio(found.statistic) * trials),
+        p_value=min(1.0, from_likelihood_ratio(found.statistic) * trials[len(segment.conditions)]),
         strength=found.statistic,
     )
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from mp_mcp_server.analysis.significance import corrected, interval, two_proportions
 
-SURE = 0.01
+SURE = 0.001
+# One question, asked of the two worst steps alone.
+_STANDS_OUT = 0.005
+# What chance makes one time out of twenty is worth a second look, and no finding.
+PERHAPS = 0.05
+# Of the risk of being taken in, so much is spent on the step that loses the most: there people look first.
+_AT_THE_WORST = 0.8
 # Rates of a handful of users say nothing, whatever they are.
 FEWEST_USERS = 20
 _CLEARLY = 0.9
@@ -78,6 +84,7 @@ class FunnelFinding:
     stands_out: its rate is surely lower than that of the next worst step, and by a tenth of it or more; else the steps
         lose users much alike
     weaknesses: where segments surely fall short, the costliest first
+    suspicions: where segments may fall short, or not, the least likely to be chance first
     better, worse: segments whose whole conversion surely differs from the others', the most users first
     """
 
@@ -86,6 +93,7 @@ class FunnelFinding:
     bottleneck: Step | None
     stands_out: bool
     weaknesses: tuple[Weakness, ...]
+    suspicions: tuple[Weakness, ...]
     better: tuple[Performance, ...]
     worse: tuple[Performance, ...]
 
@@ -110,12 +118,14 @@ def find_bottleneck(
         if all(0 <= part <= whole for part, whole in zip(counts, reached, strict=True))
     ]
     performances = _performances(known, reached)
+    short = _falling_short(known, reached, steps, lossy[0].number if lossy else 0)
     return FunnelFinding(
         steps=steps,
         conversion=reached[-1] / reached[0] if reached[0] else 0.0,
         bottleneck=lossy[0] if lossy else None,
         stands_out=_stands_out(lossy),
-        weaknesses=_weaknesses(known, reached, steps),
+        weaknesses=tuple(sorted((one for one in short if one.p_value < SURE), key=lambda one: -one.missed)),
+        suspicions=tuple(sorted((one for one in short if SURE <= one.p_value < PERHAPS), key=lambda one: one.p_value)),
         better=tuple(one for one in performances if one.rate > one.rate_elsewhere),
         worse=tuple(one for one in performances if one.rate < one.rate_elsewhere),
     )
@@ -131,7 +141,7 @@ def _stands_out(lossy: Sequence[Step]) -> bool:
     chance = two_proportions(
         worst.reached, worst.reached + worst.lost, following.reached, following.reached + following.lost
     )
-    return chance < SURE and worst.rate <= _CLEARLY * following.rate
+    return chance < _STANDS_OUT and worst.rate <= _CLEARLY * following.rate
 
 
 def _steps(names: Sequence[str], reached: Sequence[int]) -> tuple[Step, ...]:
@@ -159,19 +169,29 @@ def _performances(known: Iterable[_Known], reached: Sequence[int]) -> list[Perfo
     return sorted(found, key=lambda one: -one.entered)
 
 
-def _weaknesses(known: Iterable[_Known], reached: Sequence[int], steps: Sequence[Step]) -> tuple[Weakness, ...]:
+def _falling_short(
+    known: Iterable[_Known], reached: Sequence[int], steps: Sequence[Step], worst: int
+) -> list[Weakness]:
     tested = [
         (name, value, step, counts[at - 1], counts[at], reached[at - 1] - counts[at - 1], reached[at] - counts[at])
         for name, value, counts in known
         for at, step in enumerate(steps)
         if at and min(counts[at - 1], reached[at - 1] - counts[at - 1]) >= FEWEST_USERS
     ]
-    p_values = corrected([two_proportions(took, before, other, others) for *_, before, took, others, other in tested])
-    found = [
+    p_values = corrected(
+        [two_proportions(took, before, other, others) for *_, before, took, others, other in tested],
+        _weights([step.number == worst for _, _, step, *_ in tested]),
+    )
+    return [
         Weakness(
             name, value, step, before, took, took / before, other / others, before * other / others - took, p_value
         )
         for (name, value, step, before, took, others, other), p_value in zip(tested, p_values, strict=True)
-        if p_value < SURE and took * others < other * before
+        if took * others < other * before
     ]
-    return tuple(sorted(found, key=lambda one: -one.missed))
+
+
+def _weights(at_the_worst: Sequence[bool]) -> list[float]:
+    there = sum(at_the_worst)
+    elsewhere = len(at_the_worst) - there
+    return [_AT_THE_WORST / there if here else (1 - _AT_THE_WORST) / elsewhere for here in at_the_worst]

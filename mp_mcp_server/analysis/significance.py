@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, erfc, exp, lgamma, log, sqrt
+from math import comb, erfc, exp, fsum, lgamma, log, sqrt
 from statistics import NormalDist
 
 # Below so many expected hits or misses in a group the normal approximation is not to be trusted.
 _FEW = 10
+_POWER = 0.8
 
 
 def two_proportions(hits_a: int, count_a: int, hits_b: int, count_b: int) -> float:
@@ -71,14 +72,34 @@ def from_likelihood_ratio(statistic: float) -> float:
     return erfc(sqrt(max(statistic, 0.0) / 2))
 
 
-def corrected(p_values: Sequence[float]) -> list[float]:
-    """The p-values as if each had been the only question asked: Holm's correction, in the order given."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, worst = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, p_values[place] * (len(p_values) - rank)))
+def corrected(p_values: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
+    """The p-values as if each had been the only question asked: Holm's correction, in the order given.
+
+    Args:
+        p_values: of all questions that were asked together
+        weights: how much of the risk of being taken in is spent on each, above 0; the same on each when left out
+    """
+    shares = weights or [1.0] * len(p_values)
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place] / shares[place])
+    adjusted, worst, left = [1.0] * len(p_values), 0.0, fsum(shares)
+    for place in order:
+        worst = max(worst, min(1.0, p_values[place] / shares[place] * left))
         adjusted[place] = worst
+        left -= shares[place]
     return adjusted
+
+
+def detectable(rate: float, count_a: int, count_b: int, *, sure: float) -> float:
+    """The difference of two groups' rates that four times out of five would be told as surely as that.
+
+    Args:
+        rate: of both groups together
+        count_a, count_b: their users, at least one each
+        sure: the p-value that is asked for, before any correction
+    """
+    normal = NormalDist()
+    spread = sqrt(rate * (1 - rate) * (1 / count_a + 1 / count_b))
+    return (normal.inv_cdf(1 - sure / 2) + normal.inv_cdf(_POWER)) * spread
 
 
 def interval(hits: int, count: int, *, confidence: float = 0.95) -> tuple[float, float]:

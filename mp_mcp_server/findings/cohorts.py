@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixpanel_data.errors import APIError, JQLSyntaxError, QueryError
 from mp_mcp_server.analysis.cohorts import SURE, CohortFinding, Difference, Returned, compare
-from mp_mcp_server.analysis.significance import Sample
+from mp_mcp_server.analysis.significance import Sample, detectable
 from mp_mcp_server.questions import Period, Questions, script
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
@@ -83,6 +83,7 @@ def comparison(
         "notes": [
             f"A cohort is the users with a {born} in the period that fulfils its filter.",
             *questions.notes,
+            *_hints(a, b, finding),
         ],
     }
     return answer | ({"errors": errors} if errors else {})
@@ -247,7 +248,7 @@ def _significance(finding: CohortFinding) -> dict[str, Any]:
     return {
         "test": "two proportions (z, Fisher's exact where few) for retention, Welch's for events a user",
         "alpha": SURE,
-        "correction": "Holm, over all that was compared",
+        "correction": "Holm, over all that was compared; half of the risk for retention, half for events a user",
         "compared": [
             {
                 "dimension": dimension,
@@ -278,6 +279,30 @@ def _sentences(a: _Group, b: _Group, finding: CohortFinding, born: str) -> list[
         if one.differs
     ][:_SHOWN]
     return said or ["No sure difference was found in anything that was compared."]
+
+
+def _hints(a: _Group, b: _Group, finding: CohortFinding) -> list[str]:
+    """What may be there and is not sure, and how large a difference would have been told."""
+    said = [
+        f"Not sure, and may be chance: {one.name}, {round(one.a, 3)} in {a.asked.name} and {round(one.b, 3)} in "
+        f"{b.asked.name} (p = {one.p_value:.2g}, corrected)."
+        for one in finding.perhaps[:_SHOWN]
+    ]
+    (week, *_) = a.returned if finding.retention else [""]
+    if not week or any(one.differs for one in finding.retention):
+        return said
+    first, second = a.returned[week], b.returned[week]
+    rate = (first.returned + second.returned) / (first.users + second.users)
+    asked = len(finding.retention) + len(finding.frequency)
+    points = 100 * detectable(rate, first.users, second.users, sure=SURE / asked)
+    return [
+        *said,
+        (
+            f"{_plainly(week)} has {first.users} and {second.users} users: a difference in return of some {points:.0f} "
+            "points or more would most likely have been told, a smaller one may be there all the same. An earlier "
+            "from_date brings more users."
+        ),
+    ]
 
 
 def _plainly(week: str) -> str:

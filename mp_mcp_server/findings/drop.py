@@ -22,7 +22,7 @@ from mp_mcp_server.analysis.drop import (
 )
 from mp_mcp_server.expressions import accessor, all_of
 from mp_mcp_server.properties import Splits, splits
-from mp_mcp_server.questions import Period, Questions
+from mp_mcp_server.questions import Period, Questions, fits
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
     from mixpanel_data import SegmentationResult, Workspace
@@ -134,8 +134,12 @@ class _Look:
                 self.caveats.append(f"{name} could not be looked at: {_first_line(answer)}")
                 continue
             segments = [
-                Segment((*before, (name, label)), _counts(answer.series, label, self.period)) for label in answer.series
+                Segment((*before, (name, label)), _counts(answer.series, label, self.period))
+                for label in answer.series
+                if fits(label)
             ]
+            if len(segments) < len(answer.series):
+                self.caveats.append(f"{name} has values that are too long to ask for; they were left out.")
             if len(segments) >= _MOST_SEGMENTS:
                 self.caveats.append(
                     f"{name} has more values than Mixpanel splits by; the {len(segments)} largest count."
@@ -263,7 +267,10 @@ def _driver(look: _Look, driver: Driver, drop: Drop | None) -> dict[str, Any]:
 def _summary(look: _Look, drop: Drop | None, elsewhere: Drop | None, asked: date, drivers: list[dict[str, Any]]) -> str:
     event = look.event
     if drop is None:
-        return f"{event} happened too rarely from {look.period.first} to {look.period.last} to say anything."
+        return (
+            f"From {look.period.first} to {look.period.last}, {event} never happened or began within the last week: "
+            "nothing can be said."
+        )
     if drop.confirmed:
         whose = drivers[0]["description"] if drivers else "No single segment explains it: it fell for everybody alike."
         return (

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mp_mcp_server.analysis.funnel import FEWEST_USERS, FunnelFinding, Performance, Weakness, find_bottleneck
+from mp_mcp_server.analysis.funnel import FEWEST_USERS, FunnelFinding, Performance, Step, Weakness, find_bottleneck
 from mp_mcp_server.expressions import accessor
 from mp_mcp_server.properties import splits
-from mp_mcp_server.questions import Period, Questions
+from mp_mcp_server.questions import Period, Questions, fits
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
     from mixpanel_data import Workspace
@@ -66,7 +66,7 @@ def _segmented(
 def by_property(workspace: "Workspace", funnel_id: int, period: Period, name: str) -> dict[str, Reached]:
     """Who reached each step, by segment, the periods of the answer added up."""
     found = workspace.funnel(funnel_id, unit="month", on=accessor(name), **period.dates)
-    return {label: tuple(step.count for step in steps) for label, steps in found.segments.items()}
+    return {label: tuple(step.count for step in steps) for label, steps in found.segments.items() if fits(label)}
 
 
 def _apart(segments: dict[str, dict[str, Reached]]) -> dict[str, dict[str, Reached]]:
@@ -129,6 +129,7 @@ def _told(
         "api_calls_used": questions.used,
         "notes": [
             *questions.notes,
+            *_hints(finding),
             "Who began in the last days of the period may still convert; rates are fractions of users.",
         ],
     }
@@ -170,15 +171,9 @@ def _summary(name: str, period: Period, finding: FunnelFinding) -> str:
         f"That is {_percent(finding.conversion)} %.",
     ]
     if finding.stands_out:
-        said.append(
-            f"The bottleneck is step {worst.number}, {worst.name}: {_percent(1 - worst.rate)} % of those who got there "
-            f"are lost ({worst.lost} users)."
-        )
+        said.append(f"The bottleneck is step {worst.number}, {worst.name}: {_lost(finding, worst)}.")
     else:
-        said.append(
-            f"No step stands out; the worst is step {worst.number}, {worst.name}, which loses "
-            f"{_percent(1 - worst.rate)} % ({worst.lost} users)."
-        )
+        said.append(f"No step stands out; the worst is step {worst.number}, {worst.name}: {_lost(finding, worst)}.")
     if finding.weaknesses:
         weak = finding.weaknesses[0]
         said.append(
@@ -188,6 +183,19 @@ def _summary(name: str, period: Period, finding: FunnelFinding) -> str:
     else:
         said.append("No segment surely does better or worse at any step.")
     return " ".join(said)
+
+
+def _hints(finding: FunnelFinding) -> list[str]:
+    if finding.weaknesses or not finding.suspicions:
+        return []
+    one = finding.suspicions[0]
+    return [
+        (
+            f"Not sure, and may be chance (p = {one.p_value:.2g}, corrected): at step {one.step.number}, "
+            f"{one.step.name}, {_percent(one.rate)} % of {one.before} users with {one.property} = {one.value} take it, "
+            f"of all others {_percent(one.rate_elsewhere)} %. An earlier from_date brings more users and tells."
+        )
+    ]
 
 
 def _recommendations(finding: FunnelFinding) -> list[dict[str, str]]:
@@ -203,12 +211,21 @@ def _recommendations(finding: FunnelFinding) -> list[dict[str, str]]:
     if worst is not None and (finding.stands_out or not found):
         found.append(
             {
-                "action": f"Look at how users get from the step before to {worst.name}.",
+                "action": f"Look at how users get from {_before(finding, worst)} to {worst.name}.",
                 "priority": "high" if finding.stands_out and not found else "medium" if finding.stands_out else "low",
-                "expected_impact": f"{worst.lost} users are lost there, {_percent(1 - worst.rate)} % of all who came.",
+                "expected_impact": f"It is open how many would: {_lost(finding, worst)}.",
             }
         )
     return found
+
+
+def _before(finding: FunnelFinding, step: Step) -> str:
+    return finding.steps[step.number - 2].name
+
+
+def _lost(finding: FunnelFinding, step: Step) -> str:
+    before = _before(finding, step)
+    return f"{_percent(1 - step.rate)} % of those who took {before} do not take it ({step.lost} users)"
 
 
 def _rate(share: float) -> float:

@@ -12,7 +12,7 @@ from mp_mcp_server.analysis.health import growth
 from mp_mcp_server.expressions import accessor
 from mp_mcp_server.findings.health import MONEY
 from mp_mcp_server.properties import splits
-from mp_mcp_server.questions import Period, Questions
+from mp_mcp_server.questions import Period, Questions, fits
 
 Category = Literal["acquisition", "activation", "retention", "revenue", "referral"]
 
@@ -147,9 +147,10 @@ class _Plan:
             def run() -> dict[str, Any]:
                 found = self._questions.ask(lambda w: w.segmentation(event, on=accessor(name), **self._period.dates))
                 sums = {label: int(sum(counts.values())) for label, counts in found.series.items()}
-                largest = dict(sorted(sums.items(), key=lambda pair: -pair[1])[:_SHOWN])
+                shown = ((label, count) for label, count in sums.items() if fits(label))
+                largest = dict(sorted(shown, key=lambda pair: -pair[1])[:_SHOWN])
                 total = sum(sums.values())
-                told = ", ".join(f"{label} {_percent(n, total)} %" for label, n in largest.items())
+                told = ", ".join(f"{label} ({_percent(n, total)} %)" for label, n in largest.items())
                 return {"answer": f"{event} by {name}: {told}.", "total": total, "segments": largest}
 
             return _Question(f"Who does {event}, by {name}?", "segmentation", f"{event} by {name}", run)

@@ -14,7 +14,7 @@ from mp_mcp_server.expressions import accessor
 from mp_mcp_server.findings.funnel import by_property
 from mp_mcp_server.findings.ladders import AGAIN, FIRST, FocusArea, Reached, Subject, percent, rate
 from mp_mcp_server.properties import Splits, splits
-from mp_mcp_server.questions import Period, Questions
+from mp_mcp_server.questions import Period, Questions, fits
 
 _MOST_OTHERS, _MOST_VALUES = 8, 5
 _SHOWN = 3
@@ -31,7 +31,7 @@ class Overview(TypedDict):
 
 
 class SegmentValue(TypedDict):
-    """differs: p < 0.01, corrected."""
+    """differs: p < 0.001, corrected."""
 
     users: int
     reached: int
@@ -86,7 +86,11 @@ def first_look(questions: Questions, focus: FocusArea, period: Period) -> Look:
         "steps": ladder.steps,
         "reached": list(ladder.reached),
         "subject": ladder.subject,
-        "values": {name: list(properties.values[name]) for name in names if name in properties.values},
+        "values": {
+            name: [value for value in properties.values[name] if not isinstance(value, str) or fits(value)]
+            for name in names
+            if name in properties.values
+        },
     }
 
 
@@ -135,7 +139,7 @@ def _measured(questions: Questions, focus: FocusArea, period: Period, look: Look
     series = questions.ask(
         lambda w: w.segmentation(look["subject"]["events"][0], on=accessor(name), **period.dates)
     ).series
-    labels = sorted(series, key=lambda label: -sum(series[label].values()))[:_MOST_VALUES]
+    labels = sorted(filter(fits, series), key=lambda label: -sum(series[label].values()))[:_MOST_VALUES]
     known = Splits((name,), {name: tuple(look["values"].get(name, ()))})
     measure = AGAIN[focus]
     found: dict[str, Reached] = {}

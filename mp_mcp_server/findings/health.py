@@ -19,7 +19,7 @@ from mp_mcp_server.analysis.health import (
 )
 from mp_mcp_server.expressions import accessor, is_labelled
 from mp_mcp_server.properties import MOST_VALUES
-from mp_mcp_server.questions import Period, Questions
+from mp_mcp_server.questions import Period, Questions, fits
 
 ACTIVATION_DAYS = 7
 # So many days must lie behind a user's first week; a change of the clock costs one more.
@@ -118,7 +118,7 @@ class _Look:
         series = self.questions.ask(
             lambda w: w.segmentation(self.events.acquisition, on=accessor(name), **self.period.dates)
         ).series
-        largest = sorted(series, key=lambda label: -sum(series[label].values()))
+        largest = sorted(filter(fits, series), key=lambda label: -sum(series[label].values()))
         if len(largest) > MOST_SEGMENTS:
             self.questions.notes.append(
                 f"{name} has {len(largest)}{'' if len(largest) <= MOST_VALUES else ' or more'} values; the "

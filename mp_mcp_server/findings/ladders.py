@@ -80,8 +80,8 @@ def _conversion(questions: Questions, period: Period) -> Ladder:
     if worst is not None:
         how = "The bottleneck is" if finding.stands_out else "No step stands out; the worst is"
         said.append(
-            f"{how} step {worst.number}, {worst.name}: {percent(1 - worst.rate)} % of those who got there are lost "
-            f"({worst.lost} users)."
+            f"{how} step {worst.number}, {worst.name}: {percent(1 - worst.rate)} % of those who took "
+            f"{finding.steps[worst.number - 2].name} do not take it ({worst.lost} users)."
         )
     metrics = {
         names[one.funnel_id]: {

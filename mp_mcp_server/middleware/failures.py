@@ -1,19 +1,27 @@
 """Each failure leaves as one well-formed answer."""
 
+from collections.abc import Callable
+
 import pydantic
-from fastmcp.exceptions import NotFoundError, ValidationError
+from fastmcp.exceptions import DisabledError, FastMCPError, NotFoundError, ValidationError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 
 from mp_mcp_server.catalogue import TOOLS
-from mp_mcp_server.errors import Failure, ToolCallError, explain_arguments, unknown_tool
+from mp_mcp_server.errors import Failure, ToolCallError, explain, explain_arguments, unknown_tool
 
 
 class AnswerFailures(Middleware):
-    """Answer a failed call with isError, the contract's text and structured content; outermost."""
+    """Answer a failed call with isError, the contract's text and structured content; outermost.
 
-    def __init__(self) -> None:
+    Args:
+        mask: takes secrets out of a text: fastmcp would log what nobody foresaw as it is
+    """
+
+    def __init__(self, *, mask: Callable[[str], str]) -> None:
+        self._mask = mask
         self._specs = {spec.name: spec for spec in TOOLS}
 
     async def on_call_tool(
@@ -33,6 +41,10 @@ class AnswerFailures(Middleware):
             if name not in self._specs or not isinstance(error.__cause__, pydantic.ValidationError):
                 raise
             failure = explain_arguments(error.__cause__, self._specs[name])
+        except (FastMCPError, DisabledError, MCPError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the rim of what stands around a tool, such as the wait for a budget
+            failure = explain(error, tool=name, mask=self._mask)
         return _answer(failure)
 
 

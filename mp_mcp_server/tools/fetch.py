@@ -1,6 +1,6 @@
 """Fetch: raw rows come to the local store, where SQL reads them; or pass by, a few of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,13 +16,17 @@ from mp_mcp_server.tools.arguments import Day, Name, Names, Table
 from mp_mcp_server.tools.bounded import Listing, listing
 
 if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace needs
-    from mixpanel_data import BatchProgress, FetchResult, ProfileProgress
+    from mixpanel_data import BatchProgress, FetchProgress, FetchResult, ProfileProgress
     from mp_mcp_server.call import Call
 
 _MOST_DAYS = 100
 # So many days come in one piece; more of them a day at a time, but in no more pieces than this: each is one of the 60
 # export calls of an hour.
 _DAYS_AT_ONCE, _MOST_PIECES = 3, 10
+# How much of a part has come is told where nobody knows how large it is: of one of this size, a half.
+_A_HALF_BYTES = 64_000_000
+# A part that is quickly done is told when it is.
+_TOLD_AFTER_S = 1.0
 
 # What a kind of fetch adds to what all have, as the library's own result says it.
 _AND_THE_LIBRARYS_KEYS = ConfigDict(extra="allow")
@@ -61,6 +65,9 @@ class FetchedProfiles(Fetched):
     """status: completed, or cancelled (nothing is stored)."""
 
     pages_fetched: int
+
+
+_THE_SAME_CALL = "What is stored stays; the same call fetches the rest."
 
 
 class _Cancelled(Exception):  # noqa: N818 - no error: nobody waits for the rest
@@ -109,23 +116,31 @@ def fetch_events(
     if events is not None:
         check_events(call.workspace, events)
     wanted = {"events": events, "where": where, "limit": limit}
-    task = _Events(call, table or "events", from_date, to_date, wanted, append)
+    task = EventsFetch(call, table or "events", from_date, to_date, wanted, append, expected=limit)
     return task.in_parallel(workers) if parallel else task.in_sequence()
 
 
 @dataclass
-class _Events:
+class EventsFetch:
+    """One fetch of events.
+
+    wanted: events, where and limit, as the library takes them
+    expected: about how many events will come, where that is known
+    """
+
     call: "Call"
     table: str
     from_date: str
     to_date: str
     wanted: Mapping[str, Any]
     append: bool
+    expected: int | None = None
     begun: float = field(default_factory=clock.monotonic)
     rows: int = 0
     days: int = 0
 
     def in_sequence(self) -> FetchedEvents:
+        """Part by part."""
         days = (date.fromisoformat(self.to_date) - date.fromisoformat(self.from_date)).days + 1
         if days > _MOST_DAYS:
             raise DateRangeTooLargeError(self.from_date, self.to_date, days, _MOST_DAYS)
@@ -142,10 +157,14 @@ class _Events:
                         to_date=last,
                         progress=False,
                         append=self.append or bool(done),
+                        cancelled=self.call.cancelled.is_set,
+                        on_progress=self._within(number - 1, len(pieces)),
                         **self.wanted,
                     )
                 )
             except MixpanelDataError as error:
+                if error.code == "CANCELLED":
+                    return self._cancelled(self._how_to_go_on(first) if done else "Nothing was stored.")
                 if done:
                     error.add_note(self._how_to_go_on(first))
                 raise
@@ -163,6 +182,8 @@ class _Events:
         )
 
     def in_parallel(self, workers: int) -> FetchedEvents:
+        """Several parts at once."""
+        before = self._stored()
         failures: list[BatchProgress] = []
 
         def settled(piece: "BatchProgress") -> None:
@@ -184,21 +205,30 @@ class _Events:
                 parallel=True,
                 max_workers=workers,
                 on_batch_complete=settled,
+                cancelled=self.call.cancelled.is_set,
                 **self.wanted,
             )
         except _Cancelled:
-            return self._cancelled("What is stored stays; the same call fetches the rest.")
+            return self._cancelled(_THE_SAME_CALL)
+        except MixpanelDataError as error:
+            if error.code != "CANCELLED":
+                raise
+            # A part may have been stored when nobody heard of it any more.
+            self.rows = self._stored() - before
+            return self._cancelled(_THE_SAME_CALL)
         told = {name: value for name, value in result.to_dict().items() if name not in {"batches", "cost"}}
         if not failures:
             return cast("FetchedEvents", told | self._told("completed"))
         missing = ", ".join(f"{piece.from_date} to {piece.to_date}" for piece in failures)
         if not told["successful_batches"]:
+            why = failures[0].exception
             raise MixpanelDataError(
                 f"nothing was fetched: {failures[0].error}",
                 "FETCH_FAILED",
                 {"failed_date_ranges": told["failed_date_ranges"]},
-                fix="correct what the text names, or try again in a moment; without parallel the error is told in full",
-            )
+                fix=(why.fix if isinstance(why, MixpanelDataError) else None)
+                or "correct what the text names, or try again in a moment",
+            ) from why
         message = f"Missing: {missing} ({failures[0].error}). The same call fetches what is missing."
         return cast("FetchedEvents", told | self._told("partial") | {"message": message})
 
@@ -206,8 +236,30 @@ class _Events:
         self.rows += rows
         self.days += (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
 
+    def _stored(self) -> int:
+        return sum(one.row_count for one in self.call.workspace.tables() if one.name.lower() == self.table.lower())
+
     def _tell(self, done: int, of: int) -> None:
         self.call.progress(done, of, _pace(f"{done} of {of} parts", self.rows, "events", self.begun, done / of))
+
+    def _within(self, done: int, of: int) -> "Callable[[FetchProgress], None]":
+        """Tells how far the part after `done` is."""
+        begun, before = clock.monotonic(), self.rows
+
+        def tell(now: "FetchProgress") -> None:
+            if clock.monotonic() - begun < _TOLD_AFTER_S:
+                return
+            came = before + now.events
+            if self.expected:
+                share = min(came / self.expected, 0.99)
+                at = share * of
+            else:
+                at = done + now.bytes_received / (now.bytes_received + _A_HALF_BYTES)
+                share = at / of if done else 0.0
+            told = f"part {done + 1} of {of}, {now.bytes_received / 1e6:,.1f} MB of it received"
+            self.call.progress(max(at, done), of, _pace(told, came, "events", self.begun, share))
+
+        return tell
 
     def _told(self, status: str) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ from mp_mcp_server.findings.ladders import FOCUS_AREAS, FocusArea
 from mp_mcp_server.findings.volume import Estimation
 from mp_mcp_server.questions import Period, Questions
 from mp_mcp_server.tools.arguments import Day, Names, Table
-from mp_mcp_server.tools.fetch import fetch_events
+from mp_mcp_server.tools.fetch import EventsFetch
 
 Form = TypeVar("Form", bound=BaseModel)
 TimePeriod = Literal["last_7_days", "last_30_days", "last_90_days", "custom"]
@@ -27,7 +27,7 @@ TimePeriod = Literal["last_7_days", "last_30_days", "last_90_days", "custom"]
 _PERIODS: Mapping[str, int] = {"last_7_days": 7, "last_30_days": 30, "last_90_days": 90}
 # An export takes no larger limit, and a fetch in one go no more days.
 _MOST_EVENTS, _MOST_DAYS = 100_000, 100
-_EVENTS_TABLE = "events"
+_EVENTS_TABLE, _WORKERS = "events", 4
 
 
 def _a_day_or_nothing(text: str) -> str:
@@ -246,7 +246,7 @@ def safe_large_fetch(
     if any(known.name == name and not known.gaps for known in call.workspace.tables()):
         raise TableExistsError(name)
     period = _period(call, questions, from_date, to_date)
-    estimation = call.once("estimate", lambda: volume.estimate(questions, period, events))
+    estimation = call.once("estimate", lambda: _estimated(questions, period, events))
     count = estimation["estimated_count"]
     told: SafeFetch = {"status": "completed", "message": "", "estimated_count": count, "estimation": estimation}
     limit: int | None = None
@@ -260,7 +260,20 @@ def safe_large_fetch(
         limit = answer.form.new_limit or None
         if limit is None and answer.form.reduce_scope:
             limit = max(1, min(confirmation_threshold, _MOST_EVENTS))
-    return told | _fetched(call, period, events, name, limit)
+    # People may take their time with one thread of the interactive tools each; who fetches, waits among the fetches.
+    call.go_on_as("fetch")
+    return told | _fetched(call, period, events, name, limit, expected=count)
+
+
+def _estimated(questions: Questions, period: Period, events: list[str] | None) -> Estimation:
+    """The count; never sure where days are another thing to it than to the export, which differ at both ends then.
+
+    Source: reference/mixpanel-api.md, section 5.1
+    """
+    found = volume.estimate(questions, period, events)
+    if found["confidence"] == "high" and not questions.counts_utc_days():
+        found["confidence"] = "medium"
+    return found
 
 
 def _not_fetched(answer: Answer[FetchConfirmation], what: str, threshold: int) -> SafeFetch:
@@ -277,7 +290,9 @@ def _not_fetched(answer: Answer[FetchConfirmation], what: str, threshold: int) -
     return cast("SafeFetch", {"status": "declined", "message": message})
 
 
-def _fetched(call: Call, period: Period, events: list[str] | None, name: str, limit: int | None) -> SafeFetch:
+def _fetched(
+    call: Call, period: Period, events: list[str] | None, name: str, limit: int | None, *, expected: int
+) -> SafeFetch:
     """Fetch the period: many days in parallel, or up to a limit piece by piece."""
     parallel = limit is None and len(period.days) > _MOST_DAYS
     pieces = [period] if parallel else _pieces(period)
@@ -287,9 +302,10 @@ def _fetched(call: Call, period: Period, events: list[str] | None, name: str, li
             left = None if limit is None else limit - stored
             if left == 0:
                 break
-            told = fetch_events(
-                call, table=name, events=events, limit=left, append=number > 0, parallel=parallel, **piece.dates
-            )
+            wanted = {"events": events, "where": None, "limit": left}
+            days = piece.from_date, piece.to_date
+            fetch = EventsFetch(call, name, *days, wanted, number > 0, left or (expected if len(pieces) == 1 else None))
+            told = fetch.in_parallel(_WORKERS) if parallel else fetch.in_sequence()
             stored += told["row_count"]
             if told["status"] != "completed":
                 break

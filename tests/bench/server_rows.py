@@ -27,14 +27,17 @@ def started(home: Path, module: str, *options: str, **variables: str) -> Iterato
     """A server process; yields the URL that it says it listens at."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MP_")}
     env = kept | {"HOME": str(home), "MP_CONFIG_PATH": str(home / "none.toml")} | variables
-    with subprocess.Popen(
-        [sys.executable, "-m", module, *options], stderr=subprocess.PIPE, text=True, env=env
-    ) as process:
+    # to a file, as under the harness: whoever reads a pipe of it is woken at each line, in the midst of a measurement
+    log = home / f"{module}.log"
+    with (
+        log.open("w") as written,
+        subprocess.Popen([sys.executable, "-m", module, *options], stderr=written, env=env) as process,
+    ):
         try:
-            assert process.stderr is not None
-            url = next(line.split()[-1] for line in process.stderr if "listening on " in line)
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield url
+            while not (said := [line for line in log.read_text().splitlines() if "listening on " in line]):
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.02)
+            yield said[0].split()[-1]
         finally:
             process.terminate()
             process.wait(timeout=20)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections import deque
@@ -21,6 +20,7 @@ from fastmcp.client.transports import FastMCPTransport
 
 from mp_mcp_server.server import Settings, build
 from tests.support.emulator import Emulator, running_emulator
+from tests.support.mortal import mortal
 
 FIRST_DAY, LAST_DAY = "2025-06-20", "2025-06-29"
 LISTENING = re.compile(r"listening on (http://\S+)")
@@ -106,8 +106,8 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def running_server(env: dict[str, str], *arguments: str, program: str = "mp_mcp_server.cli") -> Iterator[Server]:
-    """Start the server's program on a port of the system's choice and end it on leaving."""
-    command = [sys.executable, "-m", program, "--port", "0", *arguments]
+    """Start the server's program on a port of the system's choice and end it on leaving, or with this process."""
+    command = mortal(program, "--port", "0", *arguments)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stderr is not None
         log: deque[str] = deque(maxlen=200)

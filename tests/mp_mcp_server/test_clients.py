@@ -103,8 +103,8 @@ async def _python_sdk(url: str, connects: int, parallel: int, tool: str) -> dict
             try:
                 async with (
                     asyncio.timeout(60),
-                    streamable_http_client(url) as (read, write, *_rest),
-                    ClientSession(read, write) as session,
+                    streamable_http_client(url) as streams,
+                    ClientSession(streams[0], streams[1]) as session,
                 ):
                     await session.initialize()
                     counts.add(len((await session.list_tools()).tools))

@@ -444,7 +444,8 @@ async def test_without_a_segment_the_analysis_is_whole_and_says_what_there_is(se
         assert "segment_analysis" not in answer
 
 
-async def test_what_is_wrong_in_an_argument_or_an_answer_is_named(server: FastMCP) -> None:
+@ERAS
+async def test_what_is_wrong_in_an_argument_or_an_answer_is_named(server: FastMCP, era: str) -> None:
     wrong: list[tuple[dict[str, Any], list[Any], str]] = [
         ({"focus_area": "retention", "time_period": "custom"}, [], "from_date"),
         ({"focus_area": "retention", "time_period": "last_7_days", "from_date": FIRST_DAY}, [], "time_period"),
@@ -457,7 +458,7 @@ async def test_what_is_wrong_in_an_argument_or_an_answer_is_named(server: FastMC
         ({"focus_area": "retention", **DAYS}, [{}], "segment_index"),
     ]
     for arguments, answers, names in wrong:
-        async with talking(server, person=Person(*answers)) as mcp:
+        async with talking(server, era, Person(*answers)) as mcp:
             answer = await refused(mcp, "guided_analysis", **arguments)
         assert told(answer)["code"] == "INVALID_ARGUMENT"
         assert names in told(answer)["cause"]

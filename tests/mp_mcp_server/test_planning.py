@@ -42,6 +42,11 @@ def test_events_are_found_by_their_words(question: str, events: list[str]) -> No
         ("Which plan has the most searches?", "segmentation", {"event": "Search", "segment_property": "plan"}),
         ("sign up retention by app open", "retention", {"born_event": "Sign Up", "return_event": "App Open"}),
         ("How does Sign-up to Purchase convert?", "funnel", {"funnel_id": 8801}),
+        (
+            "What is the retention from Sign Up to Purchase?",
+            "retention",
+            {"born_event": "Sign Up", "return_event": "Purchase"},
+        ),
     ],
 )
 def test_a_question_without_a_model_is_planned_by_the_names_in_it(

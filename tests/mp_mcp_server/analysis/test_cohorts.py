@@ -22,7 +22,7 @@ def test_groups_that_return_alike_are_not() -> None:
 
 
 def test_one_of_twenty_questions_answers_by_luck() -> None:
-    lucky = (Returned(200, 116), Returned(200, 90))
+    lucky = (Returned(200, 125), Returned(200, 90))
     alike = (Returned(200, 100), Returned(200, 100))
     assert compare({"lucky": lucky}, {}).differ
     assert not compare({"lucky": lucky, **{str(n): alike for n in range(20)}}, {}).differ
@@ -49,3 +49,17 @@ def test_a_ratio_to_nothing_is_none() -> None:
     (one,) = compare({"day 1": (Returned(50, 10), Returned(50, 0))}, {}).retention
     assert one.ratio is None
     assert compare({}, {}).differ is False
+
+
+def test_many_events_to_ask_about_do_not_hide_who_comes_back() -> None:
+    back = {"week 1": (Returned(69, 40), Returned(83, 23))}
+    alike = Sample.of_sums(70, 140.0, 420.0)
+    finding = compare(back, {f"event {n}": (alike, alike) for n in range(14)})
+    assert finding.retention[0].differs
+    assert finding.retention[0].p_value == pytest.approx(2 * two_proportions(40, 69, 23, 83))
+
+
+def test_what_may_be_chance_is_told_apart_from_what_is_sure() -> None:
+    finding = compare({"week 1": (Returned(200, 116), Returned(200, 90))}, {})
+    assert not finding.differ
+    assert [one.name for one in finding.perhaps] == ["week 1"]

@@ -1,9 +1,11 @@
 """Funnels: the worst step, and for whom it is worst."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mp_mcp_server.analysis.funnel import find_bottleneck
+from mp_mcp_server.analysis.significance import two_proportions
 
 NAMES = ("Sign Up", "View", "Cart", "Buy")
 
@@ -83,3 +85,21 @@ def test_any_funnel_is_read_soundly(drops: list[int], data: st.DataObject) -> No
     assert all(weak.rate < weak.rate_elsewhere and weak.missed > 0 for weak in finding.weaknesses)
     if finding.bottleneck:
         assert finding.bottleneck.rate == min(step.rate for step in finding.steps[1:] if reached[step.number - 2])
+
+
+def test_what_may_be_chance_is_a_suspicion_and_no_weakness() -> None:
+    segments = {"country": {"JP": (60, 50, 22, 18), "US": (440, 355, 240, 190)}}
+    finding = find_bottleneck(NAMES, (500, 405, 262, 208), segments)
+    assert not finding.weaknesses
+    assert [(one.value, one.step.name) for one in finding.suspicions] == [("JP", "Cart")]
+    assert 0.001 <= finding.suspicions[0].p_value < 0.05
+
+
+def test_the_worst_step_is_looked_at_first() -> None:
+    # The same shortfall, once at the step that loses the most and once elsewhere.
+    there = find_bottleneck(NAMES, (1000, 800, 400, 320), {"c": {"JP": (200, 160, 55, 44)}})
+    elsewhere = find_bottleneck(NAMES, (1000, 400, 320, 256), {"c": {"JP": (200, 80, 64, 35)}})
+    assert [one.step.name for one in there.weaknesses] == ["Cart"]
+    raw = two_proportions(55, 160, 345, 640)
+    assert there.weaknesses[0].p_value == pytest.approx(raw / 0.8)
+    assert not any(one.step.name == "View" for one in elsewhere.weaknesses)

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_mcp_server.analysis.significance import Sample, corrected, from_z, interval, means, two_proportions
+from mp_mcp_server.analysis.significance import (
+    Sample,
+    corrected,
+    detectable,
+    from_z,
+    interval,
+    means,
+    two_proportions,
+)
 
 
 def fisher_by_counting(hits_a: int, count_a: int, hits_b: int, count_b: int) -> float:
@@ -110,3 +118,19 @@ def test_intervals_hold_what_they_promise() -> None:
 def test_deviates() -> None:
     assert from_z(0) == 1
     assert from_z(1.959964) == pytest.approx(0.05, abs=1e-6) == from_z(-1.959964)
+
+
+def test_a_correction_spends_its_risk_by_weight() -> None:
+    assert corrected([0.001, 0.2], [0.8, 0.2]) == pytest.approx([0.00125, 0.2])
+    assert corrected([0.01, 0.04, 0.03], [2.0, 2.0, 2.0]) == pytest.approx(corrected([0.01, 0.04, 0.03]))
+
+
+def test_a_difference_that_can_be_told_is_told_four_times_out_of_five() -> None:
+    rng = random.Random(3)  # noqa: S311 -- repeatable draws, no secrets
+    difference = detectable(0.5, 300, 200, sure=0.01)
+    told = 0
+    for _ in range(400):
+        a = sum(rng.random() < 0.5 + 0.4 * difference for _ in range(300))
+        b = sum(rng.random() < 0.5 - 0.6 * difference for _ in range(200))
+        told += two_proportions(a, 300, b, 200) < 0.01
+    assert 0.74 < told / 400 < 0.88
