@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.errors import Exit, HarnessError, nearest
 from harness.rpc import RpcError, Session, tool_error
-from harness.wire import Fault, WireError
+from harness.wire import Fault, Place, WireError
 
 KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 EXAMPLES = {
@@ -20,7 +20,7 @@ EXAMPLES = {
 }
 
 
-def call(port: int, path: str, tool: str, words: Sequence[str], timeout_s: float) -> Any:
+def call(place: Place, path: str, tool: str, words: Sequence[str], timeout_s: float) -> Any:
     """Call a tool of the running server with arguments given as words.
 
     Args:
@@ -33,7 +33,7 @@ def call(port: int, path: str, tool: str, words: Sequence[str], timeout_s: float
         HarnessError: UNKNOWN_TOOL, BAD_ARGUMENT (exit 2); the tool's own error (1); NO_ANSWER; TIMEOUT (124)
     """
     try:
-        session = Session(port, path, timeout_s)
+        session = Session(place, path, timeout_s)
         session.initialize()
         schemas = {each["name"]: each.get("inputSchema", {}) for each in session.tools()}
         if tool not in schemas:

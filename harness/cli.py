@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.commands import asking, begin, docs, life
+from harness.commands import asking, begin, bundle, creds, docs, doctor, life, logs, nginx, ports, record, setting
 from harness.errors import Exit, HarnessError
 
 app = typer.Typer(
@@ -19,7 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for family in (life, asking, docs):
+for family in (life, logs, asking, ports, nginx, setting, docs, creds, record, doctor, bundle):
+    begin.take_stack(family.app)
     app.add_typer(family.app)
 
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    begin.anew()
     if sys.platform != "linux" and not {"--help", "--show-completion", "--install-completion"} & set(words):
         raise HarnessError(
             "NOT_LINUX",

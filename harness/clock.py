@@ -30,6 +30,10 @@ class Deadline:
         """Seconds left, never below zero."""
         return max(0.0, self._end - monotonic())
 
+    def end_within(self, seconds: float) -> None:
+        """Bring the end forward where it is further away than that."""
+        self._end = min(self._end, monotonic() + seconds)
+
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left_s() == 0.0

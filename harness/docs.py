@@ -1,7 +1,7 @@
 """Tables of README files, generated from the catalogues: block name → function."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from harness.errors import MEANINGS, Exit, HarnessError, nearest
 from harness.stack.services import SERVICES
 
 FILES = ("README.md", "CONTRIBUTING.md")
-# Options of nearly every command of `mp`, told once beside its table.
-EVERYWHERE = ("--format", "--jq")
+# Options of nearly every command, told once beside its table: of `mp`, and of `harness`.
+EVERYWHERE = ("--format", "--jq", "--stack")
 SKIPPED = ("node_modules", "__pycache__", "dist", "build", "artefacts")
 
 
@@ -77,12 +77,22 @@ def command_table() -> str:
     from harness.cli import app
 
     # typer's own types do not name these attributes.
-    group: Any = get_command(app)
+    root: Any = get_command(app)
     rows = (
-        (f"`harness {name}`", _words(command, optional_arguments=True), str(command.help))
-        for name, command in group.commands.items()
+        (f"`harness {name}`", _words(command, optional_arguments=True), str(command.help).partition("\n")[0])
+        for name, command in _leaves(root)
     )
     return _table(("command", "takes", "what it does"), rows)
+
+
+def _leaves(group: Any) -> Iterator[tuple[str, Any]]:
+    """Every command by its words, also those of groups within, and a group that does something by itself."""
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None or command.invoke_without_command:
+            yield name, command
+        if inner is not None:
+            yield from ((f"{name} {word}", leaf) for word, leaf in _leaves(command))
 
 
 def mp_table() -> str:

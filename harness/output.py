@@ -37,6 +37,9 @@ def up_text(result: Mapping[str, Any]) -> str:
     """Where everything is after `up`, and what to do next."""
     lines = []
     for service in result["services"]:
+        if service["pid"] is None:
+            lines.append(f"{service['name']:<10}{service['url']:<34}runs elsewhere")
+            continue
         deed = "already up" if service["deed"] == "keep" else f"ready in {service['ready_s']:.2f} s"
         lines.append(f"{service['name']:<10}{service['url']:<34}{deed}, pid {service['pid']}")
     about = result["facts"].get("emulator")
@@ -50,7 +53,11 @@ def up_text(result: Mapping[str, Any]) -> str:
             lines.append(f"{'clock':<10}stands at {about['now']}")
     lines.append(f"{'state':<10}{result['state_dir']}")
     lines.append("")
-    if any(service["name"] == "mcp" for service in result["services"]):
+    urls = {service["name"]: service["url"] for service in result["services"]}
+    page = urls.get("nginx") or urls.get("copilot")
+    if page:
+        lines.append(f"open       {page}")
+    if "mcp" in urls:
         lines.append("try        harness call list_events")
     lines.append("then       harness verify · harness status · harness logs -f · harness down")
     return "\n".join(lines)
@@ -61,7 +68,9 @@ def status_text(result: Mapping[str, Any]) -> str:
     lines = []
     for service in result["services"]:
         line = f"{service['name']:<10}{service['state']:<10}"
-        if service["state"] == "died":
+        if service["state"] == "elsewhere":
+            line += f"somebody else runs it, at {service['url']}"
+        elif service["state"] == "died":
             line += f"{service['how']} (pid was {service['pid']}, port {service['port']})"
         elif service["pid"] is not None:
             since = datetime.fromisoformat(service["since"])
@@ -85,7 +94,8 @@ def down_text(result: Mapping[str, Any]) -> str:
     ended = ", ".join(result["ended"]) or "nothing that was written down"
     strays = f", and {result['strays']} process(es) left behind by an earlier run" if result["strays"] else ""
     ports = f"; free again: port {', '.join(str(port) for port in result['ports'])}" if result["ports"] else ""
-    return f"ended {ended}{strays}{ports}"
+    restored = f"; as before its switch: {', '.join(result['restored'])}" if result["restored"] else ""
+    return f"ended {ended}{strays}{ports}{restored}"
 
 
 def verify_text(result: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
+from harness import clock
+
 
 class Progress(Protocol):
     """What a long command tells while it works."""
@@ -24,10 +26,10 @@ class Progress(Protocol):
 
 
 class Lines:
-    """Plain lines: one when a service begins, one when it is there."""
+    """Plain lines: one when a service begins, one when it is there; quiet once nobody can hear them."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream: TextIO | None = stream
         self._begun: set[str] = set()
 
     def note(self, text: str) -> None:
@@ -48,8 +50,14 @@ class Lines:
         """Nothing is left open."""
 
     def _say(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except OSError:
+            # The terminal or the reader of a pipe has gone; the work itself goes on, or is undone, all the same.
+            self._stream = None
 
 
 class Live:
@@ -63,13 +71,16 @@ class Live:
         from rich.text import Text
 
         self._text = Text
-        self._rows: dict[str, tuple[bool, str]] = {}
+        self._rows: dict[str, tuple[bool, str, float, float]] = {}
         self._spinner = Spinner("dots")
 
         def render() -> Table:
             table = Table.grid(padding=(0, 1))
-            for service, (done, text) in self._rows.items():
-                table.add_row(Text("✓", style="green") if done else self._spinner, service, Text(text))
+            # A copy: services report from threads of their own while this one draws.
+            for service, (done, text, began, seconds) in list(self._rows.items()):
+                mark = Text("✓", style="green") if done else self._spinner
+                took = seconds if done else clock.monotonic() - began
+                table.add_row(mark, service, Text(text), Text(f"{took:.1f} s", style="dim"))
             return table
 
         self._live = RichLive(console=Console(stderr=True), get_renderable=render, refresh_per_second=12)
@@ -81,11 +92,13 @@ class Live:
 
     def stage(self, service: str, text: str) -> None:
         """The service's row, with a spinner."""
-        self._rows[service] = (False, text)
+        began = self._rows[service][2] if service in self._rows else clock.monotonic()
+        self._rows[service] = (False, text, began, 0.0)
 
     def done(self, service: str, text: str) -> None:
         """The service's row, with a tick."""
-        self._rows[service] = (True, text)
+        began = self._rows[service][2] if service in self._rows else clock.monotonic()
+        self._rows[service] = (True, text, began, clock.monotonic() - began)
 
     def close(self) -> None:
         """Leave the table as it is last."""

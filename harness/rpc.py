@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import clock, wire
 from harness.errors import HarnessError
-from harness.wire import Fault, WireError
+from harness.wire import Fault, Place, WireError
 
 PROTOCOL = "2025-11-25"
 TYPES = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
@@ -23,17 +23,22 @@ class RpcError(Exception):
 
 
 class Session:
-    """One conversation with an MCP server on a port of this machine.
+    """One conversation with an MCP server, on a port of this machine or elsewhere.
 
     Args:
         timeout_s: how long all of it may take
     """
 
-    def __init__(self, port: int, path: str, timeout_s: float) -> None:
-        self._port, self._path = port, path
+    def __init__(self, place: Place, path: str, timeout_s: float) -> None:
+        self._place, self._path = place, path
         self._deadline = clock.Deadline(timeout_s)
         self._headers: dict[str, str] = dict(TYPES)
         self._ids = itertools.count(1)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What goes with each request; `mcp-session-id` among it once a server has given one."""
+        return dict(self._headers)
 
     def initialize(self) -> dict[str, Any]:
         """Shake hands; returns what the server says of itself."""
@@ -67,7 +72,7 @@ class Session:
         """Give a stateful server's session back; a server without sessions has nothing to give back."""
         if "mcp-session-id" in self._headers:
             wire.request(
-                self._port, "DELETE", self._path, timeout_s=max(1.0, self._deadline.left_s()), headers=self._headers
+                self._place, "DELETE", self._path, timeout_s=max(1.0, self._deadline.left_s()), headers=self._headers
             )
 
     def ask(self, method: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +89,7 @@ class Session:
         if self._deadline.passed():
             raise WireError(Fault.SILENT, f"{message['method']} did not end in {self._deadline.seconds:.0f} s")
         with wire.opened(
-            self._port,
+            self._place,
             "POST",
             self._path,
             timeout_s=self._deadline.left_s(),
@@ -93,11 +98,9 @@ class Session:
         ) as (status, headers, pieces):
             if number is None and status in (200, 202, 204):
                 return {}
-            if status != 200:
-                raise _refused(status, headers, b"".join(pieces))
-            if "mcp-session-id" in headers:
+            if status == 200 and "mcp-session-id" in headers:
                 self._headers["mcp-session-id"] = headers["mcp-session-id"]
-            return _result(wire.messages(headers.get("content-type", ""), pieces), message["method"], number)
+            return result_of((status, headers, pieces), message["method"], number)
 
 
 def tool_error(result: Mapping[str, Any]) -> HarnessError:
@@ -109,6 +112,20 @@ def tool_error(result: Mapping[str, Any]) -> HarnessError:
     return HarnessError(
         str(said.get("code") or "TOOL_FAILED"), str(said["cause"]), fix=str(said.get("fix") or "see harness logs mcp")
     )
+
+
+def result_of(
+    answer: tuple[int, Mapping[str, str], Iterator[bytes]], method: str, number: int | None
+) -> dict[str, Any]:
+    """The result of one request in the answer to its POST, as `wire.opened` hands it out.
+
+    Raises:
+        WireError, RpcError: as `Session.ask`
+    """
+    status, headers, pieces = answer
+    if status != 200:
+        raise _refused(status, headers, b"".join(pieces))
+    return _result(wire.messages(headers.get("content-type", ""), pieces), method, number)
 
 
 def _result(texts: Iterator[str], method: str, number: int | None) -> dict[str, Any]:

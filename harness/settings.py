@@ -5,8 +5,9 @@ What is said later wins: default, harness.toml, environment, option.
 
 import os
 import tomllib
+import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -28,8 +29,8 @@ DATA_SET = (
 )
 
 
-PATHS = ("data", "cache_dir", "dir", "site", "binary")
-"""The last parts of the names of settings that are paths: relative to the file that names them, else to the caller."""
+OPTIONS = {"stack.name": "--stack", "copilot.dir": "--copilot-dir"}
+"""Options that are not called by the last part of their setting's name."""
 
 
 class _Table(pydantic.BaseModel):
@@ -41,6 +42,19 @@ class _Table(pydantic.BaseModel):
 class StackTable(_Table):
     """The stack as a whole."""
 
+    name: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="which of several stacks beside each other, each with its own state; the nameless one when unset",
+    )
+    ports: Literal["fixed", "auto"] | None = pydantic.Field(
+        default=None,
+        description="`fixed`: the ports of these settings; `auto`: free ones, chosen by `up` and kept while the stack"
+        " runs; `auto` for a stack with a name, else `fixed` when unset",
+    )
+    services: tuple[str, ...] = pydantic.Field(
+        default=(), description="the services that `up` starts when none is named, separated by commas; all when unset"
+    )
     target: Literal["emulator", "live"] = pydantic.Field(
         default="emulator", description="what stands behind the server: the local `emulator`, or `live` Mixpanel"
     )
@@ -50,6 +64,11 @@ class StackTable(_Table):
     grace_s: float = pydantic.Field(
         default=5.0, ge=0, description="seconds between SIGTERM and SIGKILL when a service is taken down"
     )
+
+    @pydantic.field_validator("services", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class EmulatorTable(_Table):
@@ -89,6 +108,22 @@ class McpTable(_Table):
     """The MCP server."""
 
     port: int = pydantic.Field(default=8200, ge=1, le=65535, description="the MCP server's port")
+    url: str | None = pydantic.Field(
+        default=None,
+        description="an mp-mcp-server elsewhere, such as `http://10.0.0.5:8200/mcp`: asked, never started or ended",
+    )
+
+    @pydantic.field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urllib.parse.urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("should be an address such as http://10.0.0.5:8200/mcp")
+        if parts.username or parts.password:
+            raise ValueError("should hold no account: an address is shown and written down")
+        return value if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/mcp"
 
 
 class CopilotTable(_Table):
@@ -110,6 +145,15 @@ class NginxTable(_Table):
     binary: Path | None = pydantic.Field(default=None, description="the nginx to run; the one in PATH when unset")
 
 
+class LogsTable(_Table):
+    """Logs of services that somebody else started."""
+
+    emulator: Path | None = pydantic.Field(default=None, description="a log of an emulator that we did not start")
+    mcp: Path | None = pydantic.Field(default=None, description="a log of an MCP server that we did not start")
+    copilot: Path | None = pydantic.Field(default=None, description="a log of a copilot that we did not start")
+    nginx: Path | None = pydantic.Field(default=None, description="a log of an nginx that we did not start")
+
+
 class Values(_Table):
     """All settings, one table for each subject."""
 
@@ -118,6 +162,7 @@ class Values(_Table):
     mcp: McpTable = McpTable()
     copilot: CopilotTable = CopilotTable()
     nginx: NginxTable = NginxTable()
+    logs: LogsTable = LogsTable()
 
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -134,6 +179,7 @@ class Values(_Table):
 VARIABLES: tuple[tuple[str, str], ...] = (
     ("MP_USERNAME, MP_SECRET, MP_PROJECT_ID, MP_REGION", "the service account for `--target live`; all or none"),
     ("HARNESS_STATE_DIR", "where the stack keeps its state; `.harness/` at the checkout's root when unset"),
+    ("HARNESS_FAULT_POINT", "for tests: the moment at which a command kills itself, one of `harness/faultpoints.py`"),
 )
 """What is read from the environment beside the settings: variable, meaning."""
 
@@ -153,10 +199,49 @@ class Settings:
     root: Path | None
     environment: Mapping[str, str] = field(repr=False)
 
+    @property
+    def chooses_ports(self) -> bool:
+        """Whether `up` chooses free ports instead of those that stand here."""
+        return (self.values.stack.ports or ("auto" if self.values.stack.name else "fixed")) == "auto"
+
+    def with_ports(self, ports: Mapping[str, int]) -> "Settings":
+        """The same with these ports, by table."""
+        values = self.values.model_dump(mode="json")
+        for table, port in ports.items():
+            values[table]["port"] = port
+        return replace(self, values=Values.model_validate(values))
+
+    def told(self, launch: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every setting with its value, where it came from and what it means; of secrets only whether they are there.
+
+        Args:
+            launch: of the running stack, whose values stand here where nobody set any
+        """
+        rows = []
+        values = self.values.model_dump(mode="json")
+        for name, meaning in keys().items():
+            table, _, key = name.partition(".")
+            value = values[table][key]
+            source = self.explicit.get(name) or ("the running stack" if name in launch else "default")
+            rows.append({"name": name, "value": value, "shown": _told(value), "source": source, "meaning": meaning})
+        for name in VARIABLES[0][0].split(", "):
+            there = bool(self.environment.get(name))
+            shown, source = ("set", name) if there else ("not set", "default")
+            rows.append({"name": name, "value": there, "shown": shown, "source": source, "meaning": VARIABLES[0][1]})
+        return rows
+
     def launch(self) -> dict[str, Any]:
         """What a running stack was started with, as JSON values by dotted name: all that another `up` may differ in."""
         target = self.values.stack.target
-        launch: dict[str, Any] = {"stack.target": target, "mcp.port": self.values.mcp.port}
+        launch: dict[str, Any] = {
+            "stack.target": target,
+            "stack.ports": "auto" if self.chooses_ports else "fixed",
+            "mcp.port": self.values.mcp.port,
+            "mcp.url": self.values.mcp.url,
+            "copilot.port": self.values.copilot.port,
+            "copilot.dir": str(self.values.copilot.dir) if self.values.copilot.dir else None,
+            "nginx.port": self.values.nginx.port,
+        }
         if target == "live":
             return launch | {name: self.environment.get(name) for name in ("MP_USERNAME", "MP_PROJECT_ID", "MP_REGION")}
         emulator = self.values.emulator.model_dump(mode="json", exclude={"cache_dir", "data"})
@@ -166,17 +251,19 @@ class Settings:
     def relaunch(self, launch: Mapping[str, Any]) -> "Settings":
         """These settings with a running stack's own in place of whatever nobody set now."""
         values: dict[str, dict[str, Any]] = {}
+        explicit = self.explicit
+        if launch.get("stack.ports") == "auto" and "stack.ports" not in explicit:
+            # Who had the stack choose its ports meant those that stand here no more.
+            explicit = {name: source for name, source in explicit.items() if not name.endswith(".port")}
         for name, value in launch.items():
             table, _, key = name.partition(".")
             if key:
                 values.setdefault(table, {})[key] = value["path"] if name == "emulator.data" and value else value
         for table, keys in self.values.model_dump(mode="json").items():
             for key, value in keys.items():
-                if f"{table}.{key}" in self.explicit or f"{table}.{key}" not in launch:
+                if f"{table}.{key}" in explicit or f"{table}.{key}" not in launch:
                     values.setdefault(table, {})[key] = value
-        return Settings(
-            Values.model_validate(values), self.explicit, self.state_dir, self.root, environment=self.environment
-        )
+        return replace(self, values=Values.model_validate(values), explicit=explicit)
 
     def differences(self, launch: Mapping[str, Any]) -> list[str]:
         """What was set now and differs from a stack's launch, one sentence each; to be asked of `relaunch`'s result."""
@@ -228,20 +315,24 @@ def load(
     said |= _from_environment(environment)
     for name, value in (options or {}).items():
         if value is not None:
-            said[name] = (value, f"--{name.partition('.')[2].replace('_', '-')}")
+            said[name] = (value, OPTIONS.get(name, f"--{name.partition('.')[2].replace('_', '-')}"))
+    _leave_ports_to_choice(said)
     explicit = {name: source for name, (_, source) in said.items()}
     _data_or_data_set(explicit)
     tables: dict[str, dict[str, Any]] = {}
     for name, (value, source) in said.items():
         table, _, key = name.partition(".")
         base = root if root and source.endswith(FILE) else directory
-        is_path = key in PATHS and isinstance(value, str | Path)
+        is_path = _is_path(name) and isinstance(value, str | Path)
         tables.setdefault(table, {})[key] = (base / Path(value).expanduser()).resolve() if is_path else value
     try:
         values = Values.model_validate(tables)
     except pydantic.ValidationError as error:
         raise _refusal(error, explicit) from None
-    return Settings(values, explicit, state_dir(root, environment, directory), root, environment=environment)
+    kept_in = state_dir(root, environment, directory)
+    if values.stack.name is not None:
+        kept_in = kept_in / "stacks" / values.stack.name
+    return Settings(values, explicit, kept_in, root, environment=environment)
 
 
 def state_dir(root: Path | None, environment: Mapping[str, str], directory: Path) -> Path:
@@ -255,6 +346,16 @@ def state_dir(root: Path | None, environment: Mapping[str, str], directory: Path
     import platformdirs
 
     return platformdirs.user_state_path("mixpanel-harness")
+
+
+def fault_point() -> str | None:
+    """The point at which this process is to kill itself, for tests."""
+    return os.environ.get("HARNESS_FAULT_POINT")
+
+
+def caller() -> dict[str, str]:
+    """The environment of this very command, for whoever must go on without settings."""
+    return dict(os.environ)
 
 
 def checkout_root(directory: Path) -> Path | None:
@@ -322,6 +423,25 @@ def _table_names() -> list[str]:
     return list(Values.model_fields)
 
 
+def _is_path(name: str) -> bool:
+    table, _, key = name.partition(".")
+    model = Values.model_fields[table].annotation
+    return isinstance(model, type) and model.model_fields[key].annotation == Path | None
+
+
+def _leave_ports_to_choice(said: dict[str, tuple[Any, str]]) -> None:
+    """Drop the ports over which a choice of free ones was said later, that is, by something stronger."""
+    named = said.get("stack.name")
+    value, source = said.get("stack.ports", ("auto" if named else "fixed", named[1] if named else ""))
+    if value == "auto":
+        for name in [name for name in said if name.endswith(".port") and _rank(said[name][1]) < _rank(source)]:
+            del said[name]
+
+
+def _rank(source: str) -> int:
+    return 2 if source.startswith("--") else 1 if source.startswith(PREFIX) else 0
+
+
 def _data_or_data_set(explicit: Mapping[str, str]) -> None:
     # Only what stands on one command line contradicts itself; a file's value may be overruled by an option.
     if explicit.get("emulator.data", "").startswith("--"):
@@ -345,6 +465,14 @@ def _refusal(error: pydantic.ValidationError, explicit: Mapping[str, str]) -> Ha
 
 def _bad(cause: str, fix: str) -> HarnessError:
     return HarnessError("BAD_SETTINGS", cause, fix=fix, exit_code=Exit.USAGE)
+
+
+def _told(value: Any) -> str:
+    if value is None or value == []:
+        return "unset"
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _shown(value: Any) -> str:

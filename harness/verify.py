@@ -1,18 +1,21 @@
-"""`harness verify`: the ladder of every running service again, with times, and the runbook's own request."""
+"""`harness verify`: the ladder of every running service again, the runbook's own request, and the SSE question."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness import clock, wire
+from harness import clock, fallback, wire
 from harness.errors import Exit, HarnessError
+from harness.fallback import Streaming
+from harness.real_client import RealClient, Word
 from harness.rpc import TYPES
 from harness.stack import look, readiness
 from harness.stack.plan import Condition
 from harness.stack.services import Service, for_target
 from harness.stack.state import Stack, StateDirectory
-from harness.wire import WireError
+from harness.wire import Fault, Place, WireError
 
 REQUEST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 ALIVE: dict[int, str] = {
@@ -36,83 +39,152 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One service: its rungs from the bottom up, none behind the first that broke."""
+    """One service: its rungs from the bottom up, none behind the first that broke.
+
+    port: on this machine, or host and port of one that somebody else runs
+    """
 
     name: str
-    port: int
+    port: int | str
     rungs: tuple[Rung, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """The runbook's curl request: the answer's status, and what it means."""
+    """The runbook's curl request: the answer's status, and what it means.
+
+    failure: how an answer that is no MCP server's failed, None where it is alive
+    request, headers, body: the evidence: what was sent, and what came of it, the body's beginning only
+    """
 
     status: int | None
     alive: bool
     meaning: str
+    failure: str | None
     ms: float
+    request: Mapping[str, Any]
+    headers: Mapping[str, str]
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was verified."""
+    """Everything that was verified.
+
+    clients: how the copilot's own client library gets on; empty where it is not installed
+    """
 
     services: tuple[Verified, ...]
     runbook: Runbook | None
+    streaming: Streaming | None
+    clients: tuple[Word, ...] = ()
 
     @property
     def good(self) -> bool:
         """Whether every rung holds."""
         rungs = [rung for service in self.services for rung in service.rungs]
-        return all(rung.broken is None for rung in rungs) and (self.runbook is None or self.runbook.alive)
+        asked = self.runbook is None or self.runbook.alive
+        streaming = self.streaming is None or self.streaming.verdict in fallback.GOOD
+        clients = all(word.called for word in self.clients)
+        return asked and streaming and clients and all(rung.broken is None for rung in rungs)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for programs."""
-        return {"good": self.good, **asdict(self)}
+        return {"good": self.good, **asdict(self), "clients": [word.model_dump() for word in self.clients]}
 
 
-def verify(state: StateDirectory, services: Sequence[Service]) -> Report:
-    """Climb the ladder of every service that was started.
+def verify(
+    state: StateDirectory,
+    services: Sequence[Service],
+    *,
+    client: RealClient | None = None,
+    push_s: float = fallback.PUSH_S,
+) -> Report:
+    """Climb the ladder of every service that was started, and ask the MCP server the runbook's questions.
+
+    Args:
+        client: the copilot's own client library, to be asked as well
+        push_s: how many seconds something may take to arrive on a stream
 
     Raises:
         HarnessError: NOT_RUNNING (exit 7) when nothing was started
     """
     stack = state.read()
-    if stack is None or not stack.members:
+    if stack is None or not (stack.members or stack.elsewhere):
         raise HarnessError("NOT_RUNNING", "nothing is running", fix="start it: harness up", exit_code=Exit.NOT_RUNNING)
-    own = [service for service in for_target(services, stack.launch["stack.target"]) if service.name in stack.members]
-    found = tuple(_verify(state, stack, service) for service in own)
-    speaks = next((service for service in own if "initialize" in service.ladder), None)
-    return Report(found, runbook_request(stack.members[speaks.name].port, speaks.path) if speaks else None)
+    own = for_target(services, stack.launch["stack.target"])
+    there = [service for service in own if service.name in {*stack.members, *stack.elsewhere}]
+    found = tuple(_verify(state, stack, service) for service in there)
+    speaks = next((service for service in there if "initialize" in service.ladder), None)
+    if speaks is None:
+        return Report(found, None, None)
+    row, place = _where(stack, speaks)
+    runbook = runbook_request(place, row.path)
+    if not runbook.alive:
+        # Who does not speak MCP is not asked what takes a handshake.
+        return Report(found, runbook, None)
+    url = stack.elsewhere.get(row.name) or row.url(stack.members[row.name].port)
+    words = client.ask(url) if client else ()
+    return Report(found, runbook, fallback.question(place, row.path, push_s=push_s), words)
 
 
-def runbook_request(port: int, path: str) -> Runbook:
+def runbook_request(place: Place, path: str) -> Runbook:
     """Send the runbook's literal curl request and say what its answer means."""
     began = clock.monotonic()
-    status: int | None = None
+    body = json.dumps(REQUEST).encode()
+    sent = {"method": "POST", "path": path, "headers": dict(TYPES), "body": REQUEST}
     try:
-        answer = wire.request(
-            port, "POST", path, timeout_s=readiness.PROBE_S, headers=TYPES, body=json.dumps(REQUEST).encode()
-        )
-        status = answer.status
-        meaning = ALIVE.get(status) or f"HTTP {status}, which an MCP server does not answer here: {answer.shown()}"
-        if status == 200 and not _is_mcp(answer):
-            status, meaning = 200, f"HTTP 200, but another program: {answer.shown()}"
-            return Runbook(status, alive=False, meaning=meaning, ms=_ms(began))
+        answer = wire.request(place, "POST", path, timeout_s=readiness.PROBE_S, headers=TYPES, body=body)
+        failure = _failure(answer)
     except WireError as error:
-        meaning = error.what
-    return Runbook(status, alive=status in ALIVE, meaning=meaning, ms=_ms(began))
+        return Runbook(None, False, error.what, error.fault.value, _ms(began), sent, {}, "")
+    meaning = ALIVE.get(answer.status, "") if failure is None else _meaning(answer, failure)
+    headers = {name: value for name, value in answer.headers.items() if name in fallback.SHOWN_HEADERS}
+    return Runbook(
+        answer.status, failure is None, meaning, failure, _ms(began), sent, fallback.masked(headers), answer.shown()
+    )
+
+
+def _failure(answer: wire.Answer) -> str | None:
+    """How an answer fails to be an MCP server's: a redirect, a web page, or another program; None where it is one's."""
+    if 300 <= answer.status < 400:
+        return Fault.REDIRECT.value
+    if answer.is_page():
+        return Fault.HTML.value
+    # Only an answer with a body can be looked at; who refuses with 405 mostly says nothing more.
+    if answer.status not in ALIVE or (answer.body.strip() and answer.status != 405 and not _is_mcp(answer)):
+        return Fault.OTHER_PROGRAM.value
+    return Fault.OTHER_PROGRAM.value if answer.status == 200 and not answer.body.strip() else None
+
+
+def _meaning(answer: wire.Answer, failure: str) -> str:
+    if failure == Fault.REDIRECT.value:
+        to = answer.headers.get("location", "nowhere")
+        return f"HTTP {answer.status}, a redirect to {to}: MCP clients do not follow one; give the exact address"
+    if failure == Fault.HTML.value:
+        return f"HTTP {answer.status} with a web page: another web server answers on this port"
+    return f"HTTP {answer.status}, but another program: {answer.shown()}"
+
+
+def _where(stack: Stack, service: Service) -> tuple[Service, Place]:
+    """The row with the path that holds, and the place."""
+    url = stack.elsewhere.get(service.name)
+    if url is None:
+        return service, stack.members[service.name].port
+    return replace(service, path=urllib.parse.urlsplit(url).path), wire.elsewhere(url)
 
 
 def _verify(state: StateDirectory, stack: Stack, service: Service) -> Verified:
-    member = stack.members[service.name]
+    row, place = _where(stack, service)
+    shown = place if isinstance(place, int) else str(place)
     began = clock.monotonic()
-    if look.condition(member) is Condition.DIED:
+    member = stack.members.get(service.name)
+    if member is not None and look.condition(member) is Condition.DIED:
         how = look.how_it_died(state, service.name, member)
         broken = {"code": "DIED", "cause": f"{service.name} died: {how}", "fix": "bring it back: harness up"}
-        return Verified(service.name, member.port, (Rung("process", _ms(began), None, broken),))
-    rungs = [Rung("process", _ms(began), f"pid {member.process.pid}", None)]
-    climb = readiness.Climb(service, member.port)
+        return Verified(service.name, shown, (Rung("process", _ms(began), None, broken),))
+    rungs = [Rung("process", _ms(began), f"pid {member.process.pid}" if member else "somebody else's", None)]
+    climb = readiness.Climb(row, place)
     for name in service.ladder:
         began = clock.monotonic()
         try:
@@ -121,7 +193,7 @@ def _verify(state: StateDirectory, stack: Stack, service: Service) -> Verified:
             broken = {"code": error.code, "cause": error.cause, "fix": error.fix}
             rungs.append(Rung(name, _ms(began), None, broken))
             break
-    return Verified(service.name, member.port, tuple(rungs))
+    return Verified(service.name, shown, tuple(rungs))
 
 
 def _is_mcp(answer: wire.Answer) -> bool:

@@ -13,11 +13,15 @@ app = typer.Typer()
 @app.command()
 def verify(json: begin.Json = False) -> None:
     """Prove anew, rung by rung, that all of it works."""
-    from harness import output
+    from harness import fallback, output, real_client
     from harness.verify import verify as climb
 
-    report = climb(begin.state(begin.settings()), begin.services())
-    output.show(report.to_dict(), output.verify_text(report.to_dict()), json=json)
+    settings = begin.settings()
+    report = climb(begin.state(settings), begin.services(), client=real_client.find(settings))
+    text = output.verify_text(report.to_dict())
+    text += "\n" + fallback.text(report.streaming) if report.streaming else ""
+    text += "\n" + real_client.text(report.clients) if report.clients else ""
+    output.show(report.to_dict(), text, json=json)
     raise typer.Exit(Exit.GOOD if report.good else Exit.FAILED)
 
 

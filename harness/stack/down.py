@@ -1,10 +1,10 @@
 """Take a stack down: what it started, all of it, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness import clock
-from harness.errors import Exit, HarnessError
+from harness import clock, faultpoints
+from harness.errors import HarnessError
 from harness.progress import Progress
 from harness.stack import look, ports, processes
 from harness.stack.identity import Identity
@@ -13,6 +13,8 @@ from harness.stack.services import Service
 from harness.stack.state import Stack, StateDirectory
 
 PORT_WAIT_S = 3.0
+SWITCH = "nginx-switch"
+"""Where in the state directory a switch of the system's nginx keeps what it needs for its undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +24,55 @@ class Downed:
     ended: names of services, in the order in which they were ended
     strays: how many processes were found by their environment alone
     ports: proved free
+    restored: files of the system's nginx that are as they were before the switch
     """
 
     ended: tuple[str, ...]
     strays: int
     ports: tuple[int, ...]
+    restored: tuple[str, ...] = ()
 
 
 def down(
-    state: StateDirectory, services: Sequence[Service], *, grace_s: float, deadline_s: float, progress: Progress
+    state: StateDirectory,
+    services: Sequence[Service],
+    *,
+    grace_s: float,
+    deadline_s: float,
+    ask: bool = False,
+    progress: Progress,
 ) -> Downed:
-    """End every process of the stack and prove that its ports are free.
+    """End every process of the stack, prove that its ports are free, and undo what a switch of nginx has changed.
+
+    Args:
+        ask: whether somebody may be asked on the terminal, where the undo needs root
 
     Raises:
-        HarnessError: NOT_RUNNING (exit 7), WILL_NOT_END, PORT_TAKEN (exit 5) when somebody else took a port meanwhile
+        HarnessError: NOT_RUNNING (exit 7), WILL_NOT_END, PORT_TAKEN (exit 5) when somebody else took a port meanwhile;
+            exit 8 where everything has ended and the undo is left to do
     """
     with state.lock(clock.Deadline(deadline_s)):
+        faultpoints.reach("down.locked")
         stack = state.read()
         if stack is None and not look.strays(state, None):
             state.forget()
-            raise HarnessError(
-                "NOT_RUNNING", "nothing is running", fix="start it: harness up", exit_code=Exit.NOT_RUNNING
-            )
-        return take_down(state, stack, services, grace_s=grace_s, progress=progress)
+            downed = None
+        else:
+            downed = take_down(state, stack, services, grace_s=grace_s, progress=progress)
+        # Within the lock, so that nobody brings a stack up whose site is being led away.
+        restored = _restore(state, ask=ask)
+    if downed is None and not restored:
+        raise look.nothing_runs()
+    return replace(downed or Downed((), 0, ()), restored=restored)
+
+
+def _restore(state: StateDirectory, *, ask: bool) -> tuple[str, ...]:
+    if not (state.path / SWITCH).is_dir():
+        return ()
+    from harness.nginx.transaction import restore_for_down
+
+    done = restore_for_down(state.path, ask=ask)
+    return tuple(str(file) for file in done.files) if done.deed == "restored" else ()
 
 
 def take_down(
@@ -57,6 +85,7 @@ def take_down(
     for name in order:
         progress.stage(name, "ending")
         end_service(state, stack, name, grace_s)
+        faultpoints.reach("down.ended")
         progress.done(name, "ended")
     lost = look.strays(state, stack)
     if lost:
@@ -68,7 +97,9 @@ def take_down(
             {name: setting.get(name, "the port") for name in recorded},
             PORT_WAIT_S,
         )
+    faultpoints.reach("down.freed")
     state.forget()
+    faultpoints.reach("down.forgotten")
     return Downed(tuple(order), len(lost), tuple(member.port for member in recorded.values()))
 
 

@@ -6,7 +6,7 @@ nothing.
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RUN_ID, STATE_DIR, SERVICE = "HARNESS_RUN_ID", "HARNESS_STATE_DIR", "HARNESS_SERVICE"
@@ -20,21 +20,32 @@ class Identity:
     started_ticks: its start, in clock ticks since the machine's start
     boot: the machine's start
     run_id: the stack that it was started for
+
+    Two are equal when they are the same process: a command is what a program says of itself, and may change.
     """
 
     pid: int
     started_ticks: int
     boot: str
-    command: tuple[str, ...]
-    run_id: str
+    command: tuple[str, ...] = field(compare=False)
+    run_id: str = field(compare=False)
 
     def is_alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
         stat = read_stat(self.pid)
         if stat is None or stat.state in "ZX" or stat.started_ticks != self.started_ticks or self.boot != boot_id():
             return False
+        now = read_command(self.pid)
         # Programs such as npm and nginx rewrite their command, and some of them keep the environment.
-        return read_command(self.pid) == self.command or read_environment(self.pid).get(RUN_ID) == self.run_id
+        return now == self.command or read_environment(self.pid).get(RUN_ID) == self.run_id or self._is_our_nginx(now)
+
+    def _is_our_nginx(self, now: tuple[str, ...]) -> bool:
+        if not now or "nginx" not in now[0]:
+            return False
+        from harness.nginx.private import prefix_of
+
+        # nginx overwrites its environment with its title; what stays is the directory that it was given.
+        return (prefix := prefix_of(now)) is not None and prefix == prefix_of(self.command)
 
 
 @dataclass(frozen=True, slots=True)

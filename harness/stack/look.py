@@ -1,17 +1,19 @@
 """What is there: each service's condition, and processes of the stack that nobody wrote down. Looks only."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import urllib.parse
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from harness import clock
+from harness import clock, wire
 from harness.errors import Exit, HarnessError
-from harness.stack import identity, processes
+from harness.stack import identity, processes, timing
 from harness.stack.identity import Identity
 from harness.stack.plan import Condition
 from harness.stack.services import Service, for_target
 from harness.stack.state import Member, Stack, StateDirectory
+from harness.stack.timing import Timing
 
 RECORD_WAIT_S = 0.5
 
@@ -20,7 +22,7 @@ RECORD_WAIT_S = 0.5
 class ServiceStatus:
     """One service as it is now.
 
-    state: up, starting, died or stopped
+    state: up, starting, died, stopped, or elsewhere for one that somebody else runs
     since: its start, ISO instant in UTC; uptime_s: seconds since then while it lives
     how: how it ended, when it died
     """
@@ -49,19 +51,21 @@ class Status:
     facts: dict[str, dict[str, Any]]
     strays: tuple[int, ...]
     state_dir: str
+    timing: Timing | None = None
 
     @property
     def exit_code(self) -> Exit:
         """Good while all that was started lives, failed when something died, not running when there is nothing."""
         if any(service.state == Condition.DIED.value for service in self.services) or self.strays:
             return Exit.FAILED
-        if any(service.state in (Condition.UP.value, Condition.STARTING.value) for service in self.services):
+        living = (Condition.UP.value, Condition.STARTING.value, Condition.ELSEWHERE.value)
+        if any(service.state in living for service in self.services):
             return Exit.GOOD
         return Exit.NOT_RUNNING
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs."""
-        return asdict(self)
+        """The same for programs, the last start among it."""
+        return {**asdict(self), "timing": timing.to_dict(self.timing) if self.timing else None}
 
 
 def condition(member: Member | None) -> Condition:
@@ -98,8 +102,13 @@ def strays(state: StateDirectory, stack: Stack | None) -> set[Identity]:
     return found - processes.tree(roots) if found else found
 
 
-def running(state: StateDirectory, services: Sequence[Service], name: str) -> tuple[Service, int]:
-    """A service that lives, and its port.
+def nothing_runs() -> HarnessError:
+    """The error of a command that needs a stack."""
+    return HarnessError("NOT_RUNNING", "nothing is running", fix="start it: harness up", exit_code=Exit.NOT_RUNNING)
+
+
+def running(state: StateDirectory, services: Sequence[Service], name: str) -> tuple[Service, wire.Place]:
+    """A service that lives or is somebody else's, and where it is.
 
     Raises:
         HarnessError: NOT_RUNNING (exit 7), saying how it died if it did
@@ -107,6 +116,8 @@ def running(state: StateDirectory, services: Sequence[Service], name: str) -> tu
     stack = state.read()
     member = stack.members.get(name) if stack else None
     service = next(service for service in services if service.name == name)
+    if stack and member is None and (url := stack.elsewhere.get(name)):
+        return replace(service, path=urllib.parse.urlsplit(url).path), wire.elsewhere(url)
     if member is None:
         raise HarnessError(
             "NOT_RUNNING", f"{name} is not running", fix="start it: harness up", exit_code=Exit.NOT_RUNNING
@@ -119,22 +130,32 @@ def running(state: StateDirectory, services: Sequence[Service], name: str) -> tu
     return service, member.port
 
 
-def status(state: StateDirectory, services: Sequence[Service]) -> Status:
-    """Look at the whole stack."""
+def status(state: StateDirectory, services: Sequence[Service], usual: Collection[str] | None = None) -> Status:
+    """Look at the whole stack.
+
+    Args:
+        usual: the services to tell of although they were not started, all when None
+    """
     stack = state.read()
     lost = strays(state, stack)
+    if usual is not None:
+        known = {*usual, *(stack.members if stack else ())}
+        services = [service for service in services if service.name in known]
     if stack is None:
         stopped = tuple(ServiceStatus(service.name, Condition.STOPPED.value) for service in services)
         return Status(None, None, stopped, {}, _pids(lost), str(state.path))
     found = tuple(
-        _service_status(state, service.name, stack.members.get(service.name))
+        ServiceStatus(service.name, Condition.ELSEWHERE.value, url=stack.elsewhere[service.name])
+        if service.name in stack.elsewhere
+        else _service_status(state, service.name, stack.members.get(service.name))
         for service in for_target(services, stack.launch["stack.target"])
     )
     dead = {name for name, member in stack.members.items() if condition(member) is Condition.DIED}
     marks = processes.marked(state)
     # What a dead service left behind is told by the service, not by its pid.
     unknown = {who for who in lost if marks.get(who) not in dead}
-    return Status(stack.launch["stack.target"], stack.run_id, found, stack.facts, _pids(unknown), str(state.path))
+    target, run_id = stack.launch["stack.target"], stack.run_id
+    return Status(target, run_id, found, stack.facts, _pids(unknown), str(state.path), stack.timing)
 
 
 def _service_status(state: StateDirectory, name: str, member: Member | None) -> ServiceStatus:

@@ -14,20 +14,23 @@ class Condition(Enum):
 
     STARTING: it lives, but nobody has seen it answer, since its `up` was cut short
     DIED: it was started and is gone; STOPPED: it was never started
+    ELSEWHERE: somebody else runs it
     """
 
     UP = "up"
     STARTING = "starting"
     DIED = "died"
     STOPPED = "stopped"
+    ELSEWHERE = "elsewhere"
 
 
 class Deed(Enum):
-    """What is to be done with one service."""
+    """What is to be done with one service; ASK: it is not ours, and only has to answer."""
 
     KEEP = "keep"
     AWAIT = "await"
     START = "start"
+    ASK = "ask"
 
 
 DEEDS = {
@@ -35,6 +38,7 @@ DEEDS = {
     Condition.STARTING: Deed.AWAIT,
     Condition.DIED: Deed.START,
     Condition.STOPPED: Deed.START,
+    Condition.ELSEWHERE: Deed.ASK,
 }
 
 

@@ -5,16 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from harness import clock
+from harness import clock, faultpoints
 from harness.errors import HarnessError
-from harness.stack import identity
+from harness.stack import front_door, identity
 from harness.stack.identity import Identity
 from harness.stack.state import Member, Record, Stack, StateDirectory, older
+
+if TYPE_CHECKING:
+    from psutil._ntuples import sconn
 
 KEEPER = Path(__file__).with_name("keeper.py")
 LOG_LIMIT_BYTES = 16 << 20
@@ -38,6 +42,7 @@ class Owner:
 
     since: an instant in UTC
     state_dir: of the stack that started it, None where none did
+    uid: the user's number
     """
 
     pid: int | None
@@ -46,6 +51,7 @@ class Owner:
     since: datetime | None
     directory: str
     state_dir: str | None
+    uid: int | None = None
 
     def __str__(self) -> str:
         if self.pid is None:
@@ -55,12 +61,19 @@ class Owner:
 
 
 def start(
-    service: str, command: Sequence[str], environment: Mapping[str, str], state: StateDirectory, run_id: str
+    service: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    state: StateDirectory,
+    run_id: str,
+    *,
+    directory: Path | None = None,
 ) -> Started:
     """Start a service under its keeper, in a session of its own, its output in its log.
 
     Args:
         environment: everything that the service sees, but for the three variables that say whose it is
+        directory: where it works, the state directory when None
 
     Raises:
         HarnessError: NOT_STARTED with the system's own words
@@ -76,7 +89,7 @@ def start(
                 *(str(LOG_LIMIT_BYTES), str(LOOK_EVERY_S), *command),
             ],
             env={**environment, **marks},
-            cwd=state.path,
+            cwd=directory or state.path,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -106,6 +119,40 @@ def start(
         clock.sleep(POLL_S / 2)
 
 
+def run(
+    service: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    state_dir: Path,
+    run_id: str,
+    *,
+    directory: Path,
+    tell: Callable[[str], None],
+) -> int:
+    """Run a program that a service needs to its end, handing out each line of what it writes.
+
+    It belongs to the stack: whoever undoes the start ends it, and a later command finds it if this one is killed.
+
+    Returns:
+        its exit status; the negative number of the signal that ended it
+    """
+    marks = {identity.RUN_ID: run_id, identity.STATE_DIR: str(state_dir), identity.SERVICE: service}
+    with subprocess.Popen(
+        command,
+        env={**environment, **marks},
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        for line in process.stdout or ():
+            tell(line.rstrip("\n"))
+    return process.returncode
+
+
 def how_it_ended(record: Record) -> str:
     """`exit status 3 at 2025-06-30 10:00:00 UTC`, or the signal's name, or why it never ran."""
     if record.error is not None:
@@ -117,7 +164,7 @@ def how_it_ended(record: Record) -> str:
 
 
 def marked(state: StateDirectory) -> dict[Identity, str]:
-    """Every process whose environment says that it belongs to this directory's stack, with the service it is part of.
+    """Every process that belongs to this directory's stack, by its environment, with the service it is part of.
 
     Not the caller nor what is above it: a shell may have been given the same environment.
     """
@@ -130,6 +177,9 @@ def marked(state: StateDirectory) -> dict[Identity, str]:
             who = identity.identify(stat.pid, run_id)
             if who is not None:
                 found[who] = environment.get(identity.SERVICE, "")
+    for pid in front_door.pids(state.path) - own:
+        if (who := identity.identify(pid, "")) is not None and who not in found:
+            found[who] = "nginx"
     return found
 
 
@@ -179,6 +229,7 @@ def end(look: Callable[[], set[Identity]], grace_s: float) -> set[Identity]:
                 if not _is_keeper(who):
                     send(who, signal.SIGTERM)
             asked |= living
+            faultpoints.reach("down.signalled")
         clock.sleep(POLL_S)
     for who in asked:
         # Only what this very command started is its child; the rest is waited for by its own parent.
@@ -198,6 +249,12 @@ def send(who: Identity, number: signal.Signals) -> None:
             os.close(handle)
 
 
+def kill_this_one() -> NoReturn:
+    """End this very process at once, with nothing tidied up."""
+    signal.raise_signal(signal.SIGKILL)
+    raise AssertionError("SIGKILL was survived")
+
+
 def is_up(member: Member) -> bool:
     """Whether the service's own process lives; its keeper may be gone."""
     return member.process.is_alive()
@@ -205,20 +262,45 @@ def is_up(member: Member) -> bool:
 
 def owner(port: int) -> Owner | None:
     """Who holds a TCP port on this machine, or None when nobody does."""
+    return next(iter(owners(port)), None)
+
+
+def owners(port: int) -> tuple[Owner, ...]:
+    """Everybody who holds a TCP port of this machine, who listens on it first; not those in TIME_WAIT, who are gone."""
+    held = [connection for connection in _connections(port) if connection.status != "TIME_WAIT"]
+    held.sort(key=lambda connection: connection.status != "LISTEN")
+    pids = list(dict.fromkeys(connection.pid for connection in held if connection.pid))
+    if held and not pids:
+        return (Owner(None, "", "another user", None, "", None, None),)
+    return tuple(found for pid in pids if (found := _owner(pid)) is not None)
+
+
+def lingering(port: int) -> int:
+    """How many ended connections of a port the kernel still remembers (TIME_WAIT): nobody holds it through them."""
+    return sum(connection.status == "TIME_WAIT" for connection in _connections(port))
+
+
+def holding(port: int) -> set[Identity]:
+    """The processes that hold a port, to be ended; never this one or what is above it."""
+    pids = {connection.pid for connection in _connections(port) if connection.pid and connection.status == "LISTEN"}
+    found = (identity.identify(pid, "") for pid in pids - identity.ancestors(os.getpid()))
+    return {who for who in found if who is not None}
+
+
+def _connections(port: int) -> "list[sconn]":
     import psutil
 
-    held = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.status != "TIME_WAIT"]
-    held.sort(key=lambda connection: connection.status != "LISTEN")
-    if not held:
-        return None
-    pid = next((connection.pid for connection in held if connection.pid), None)
-    if pid is None:
-        return Owner(None, "", "another user", None, "", None)
+    return [each for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
+
+
+def _owner(pid: int) -> Owner | None:
+    import psutil
+
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            command, user = " ".join(process.cmdline()) or process.name(), process.username()
-            since = datetime.fromtimestamp(process.create_time(), UTC)
+            command, user = " ".join(process.cmdline()).strip() or process.name(), process.username()
+            uid, since = process.uids().real, datetime.fromtimestamp(process.create_time(), UTC)
     except psutil.NoSuchProcess:
         return None
     try:
@@ -228,7 +310,29 @@ def owner(port: int) -> Owner | None:
     environment = identity.read_environment(pid)
     # A state directory alone may come from the shell that a stranger was started in; a run id comes from `harness`.
     state_dir = environment.get(identity.STATE_DIR) if identity.RUN_ID in environment else None
-    return Owner(pid, command, user, since, directory, state_dir)
+    state_dir = state_dir or front_door.state_dir_of(pid)
+    return Owner(pid, command, user, since, directory, state_dir, uid)
+
+
+@contextlib.contextmanager
+def ending_by_signal() -> Iterator[None]:
+    """Have SIGTERM and a terminal that goes away (SIGHUP) end what is under way as Ctrl-C does: in an orderly manner.
+
+    A SIGHUP that the caller ignores, as `nohup` does, stays ignored.
+    """
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _is_keeper(who: Identity) -> bool:

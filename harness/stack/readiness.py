@@ -8,7 +8,7 @@ from harness import clock, wire
 from harness.errors import Exit, HarnessError
 from harness.rpc import RpcError, Session, tool_error
 from harness.stack.services import Service
-from harness.wire import Fault, WireError
+from harness.wire import Fault, Place, WireError
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.02, 0.25
 PROBE_S = 5.0
@@ -33,13 +33,18 @@ class RungError(Exception):
 
 @dataclass(slots=True)
 class Climb:
-    """One way up: the service, its port, and what the rungs below have brought."""
+    """One way up: the service, its port or where else it is, and what the rungs below have brought."""
 
     service: Service
-    port: int
+    port: Place
     deadline: clock.Deadline | None = None
     session: Session | None = None
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Host and port."""
+        return f"{wire.HOST}:{self.port}" if isinstance(self.port, int) else str(self.port)
 
     def patience_s(self, most_s: float) -> float:
         """How long one probe may take: no longer than the whole climb has left."""
@@ -49,7 +54,7 @@ class Climb:
 def socket(climb: Climb) -> str:
     """Something listens."""
     wire.connect(climb.port, climb.patience_s(PROBE_S))
-    return f"{wire.HOST}:{climb.port} listens"
+    return f"{climb.where} listens"
 
 
 def health(climb: Climb) -> str:
@@ -128,6 +133,8 @@ def climb_rung(climb: Climb, name: str) -> str:
         return RUNGS[name](climb)
     except WireError as error:
         fix = FIXES[error.fault].format(name=service.name, port=climb.port, setting=service.port_setting)
+        if not isinstance(climb.port, int):
+            fix = f"see to the one at {climb.where}, or leave its address away to start one here"
         raise RungError(error.fault.name, f"{name}: {error.what}", fix) from None
     except RpcError as error:
         raise RungError("PROTOCOL", f"{name}: {error}", f"see why: harness logs {service.name}") from None
@@ -139,12 +146,14 @@ def await_ready(
     *,
     died: Callable[[], HarnessError | None],
     watch: Callable[[str], None],
+    held: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Climb the whole ladder, waiting at each rung until it holds.
 
     Args:
         died: the error to end with as soon as the process is gone
         watch: told the name of each rung when it is tried first
+        held: told the name of each rung when it holds
 
     Raises:
         HarnessError: the one from `died`; a rung that cannot mend; NOT_READY (exit 124) at the deadline
@@ -158,6 +167,7 @@ def await_ready(
             if (ended := died()) is not None:
                 raise ended
             if broken is None:
+                held(name)
                 break
             if not broken.may_mend:
                 raise HarnessError(
@@ -176,16 +186,16 @@ def await_ready(
             clock.sleep(pause_s)
 
 
-def answers(service: Service, port: int, deadline: clock.Deadline | None) -> bool:
+def answers(service: Service, port: Place, deadline: clock.Deadline | None) -> bool:
     """Whether a service that was ready before still says that it is well."""
     try:
-        climb_rung(Climb(service, port, deadline), "health")
+        climb_rung(Climb(service, port, deadline), "health" if "health" in service.ladder else service.ladder[-1])
     except RungError:
         return False
     return True
 
 
-def fetch_about(service: Service, port: int, timeout_s: float = PROBE_S) -> dict[str, Any]:
+def fetch_about(service: Service, port: Place, timeout_s: float = PROBE_S) -> dict[str, Any]:
     """What a service says of itself; may hold a fixture's account, so it is not for keeping.
 
     Raises:
@@ -217,4 +227,5 @@ def _pauses() -> Iterator[float]:
     pause_s = FIRST_PAUSE_S
     while True:
         yield pause_s
-        pause_s = min(LAST_PAUSE_S, pause_s * 1.2)
+        # A fiftieth of what has been waited for so far: nobody minds that much more, and it costs next to nothing.
+        pause_s = min(LAST_PAUSE_S, pause_s * 1.02)

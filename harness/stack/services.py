@@ -2,63 +2,29 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 from harness.errors import Exit, HarnessError
 from harness.settings import Settings
+from harness.stack import copilot, front_door
+from harness.stack.service import HOST, Launch, Service, absent, complete_environment, for_target, misleading, of_stack
 
-HOST = "127.0.0.1"
+__all__ = [
+    "CREDENTIALS",
+    "HOST",
+    "SERVICES",
+    "Launch",
+    "Service",
+    "absent",
+    "complete_environment",
+    "for_target",
+    "live_credentials",
+    "misleading",
+    "of_stack",
+]
+
 CREDENTIALS = ("MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What a service's command and environment are made from.
-
-    about: what the services that it needs say of themselves, by name; holds the emulator's account, so no repr shows it
-    """
-
-    settings: Settings
-    state_dir: Path
-    about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Service:
-    """One row of the catalogue.
-
-    targets: the targets in whose stacks it runs
-    needs: what must answer before it starts
-    command: its argv, without secrets
-    environment: what is set for it beside the caller's cleaned environment; a value of None removes the variable
-    program: the name that it gives itself, to be told apart from another program on its port
-    path: what a client adds to the port
-    health, about: routes; `about` is None where it does not describe itself
-    ladder: the rungs that prove it ready, from the bottom
-    """
-
-    name: str
-    purpose: str
-    targets: frozenset[str]
-    needs: tuple[str, ...]
-    port: Callable[[Settings], int]
-    port_setting: str
-    command: Callable[[Launch], tuple[str, ...]]
-    environment: Callable[[Launch], Mapping[str, str | None]]
-    program: str
-    path: str
-    health: str
-    about: str | None
-    ladder: tuple[str, ...]
-    start_deadline_s: float
-
-    def url(self, port: int) -> str:
-        """Where a client finds it."""
-        return f"http://{HOST}:{port}{self.path}"
 
 
 def emulator_command(launch: Launch) -> tuple[str, ...]:
@@ -108,7 +74,7 @@ def emulator_environment(launch: Launch) -> Mapping[str, str | None]:
 def mcp_environment(launch: Launch) -> Mapping[str, str | None]:
     """The four credentials: the emulator's own, or for `live` the caller's."""
     if launch.settings.values.stack.target == "live":
-        return dict(live_credentials(launch.settings.environment))
+        return {**live_credentials(launch.settings.environment), **copilot.model_for_the_server(launch)}
     about = launch.about["emulator"]
     return {
         "MP_USERNAME": about["account"]["username"],
@@ -119,6 +85,7 @@ def mcp_environment(launch: Launch) -> Mapping[str, str | None]:
         "MP_RATE_LIMITS": "off",
         "MP_NOW": about["now"],
         "MP_CONFIG_PATH": None,
+        **copilot.model_for_the_server(launch),
         **_past_the_proxy(launch.settings.environment),
     }
 
@@ -138,37 +105,6 @@ def live_credentials(environment: Mapping[str, str]) -> dict[str, str]:
             exit_code=Exit.CREDENTIALS,
         )
     return {name: environment[name] for name in CREDENTIALS}
-
-
-def for_target(services: Sequence[Service], target: str) -> tuple[Service, ...]:
-    """The services of one target's stack, needing only each other."""
-    names = {service.name for service in services if target in service.targets}
-    return tuple(
-        replace(service, needs=tuple(need for need in service.needs if need in names))
-        for service in services
-        if service.name in names
-    )
-
-
-def misleading(environment: Mapping[str, str]) -> list[str]:
-    """The caller's variables that would change which Python packages a service loads."""
-    return sorted(
-        name for name in environment if name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME") or name.startswith("UV_")
-    )
-
-
-def complete_environment(service: Service, launch: Launch) -> dict[str, str]:
-    """All that a service sees: the caller's environment without what misleads, and the service's own on top."""
-    caller = launch.settings.environment
-    dropped = {*misleading(caller), *(name for name in caller if name.startswith("HARNESS_"))}
-    found = {name: value for name, value in caller.items() if name not in dropped}
-    found["PYTHONUNBUFFERED"] = "1"
-    for name, value in service.environment(launch).items():
-        if value is None:
-            found.pop(name, None)
-        else:
-            found[name] = value
-    return found
 
 
 def _module(name: str, *options: str) -> tuple[str, ...]:
@@ -207,6 +143,7 @@ SERVICES: tuple[Service, ...] = (
         purpose="mp-mcp-server: the library as MCP tools over HTTP",
         targets=frozenset({"emulator", "live"}),
         needs=("emulator",),
+        waits_for=("emulator",),
         port=lambda settings: settings.values.mcp.port,
         port_setting="mcp.port",
         command=mcp_command,
@@ -217,5 +154,42 @@ SERVICES: tuple[Service, ...] = (
         about=None,
         ladder=("socket", "health", "initialize", "tools", "call"),
         start_deadline_s=60.0,
+        elsewhere=lambda settings: settings.values.mcp.url,
+    ),
+    Service(
+        name="copilot",
+        purpose="a chat page over the tools: ours, or a checkout of the Spark AI Copilot",
+        targets=frozenset({"emulator", "live"}),
+        needs=("mcp",),
+        waits_for=("mcp",),
+        port=lambda settings: settings.values.copilot.port,
+        port_setting="copilot.port",
+        command=copilot.command,
+        environment=copilot.environment,
+        program="mixpanel-copilot",
+        path="/",
+        health="/health",
+        about="/_copilot/about",
+        ladder=("socket", "health", "about"),
+        start_deadline_s=60.0,
+        prepare=copilot.install,
+        adapt=copilot.adapt,
+    ),
+    Service(
+        name="nginx",
+        purpose="the front door: the copilot's page, and the server's tools at `/mcp`",
+        targets=frozenset({"emulator", "live"}),
+        needs=("mcp", "copilot"),
+        port=lambda settings: settings.values.nginx.port,
+        port_setting="nginx.port",
+        command=front_door.command,
+        environment=front_door.environment,
+        program="harness-nginx",
+        path="/",
+        health="/nginx-health",
+        about=None,
+        ladder=("socket", "health"),
+        start_deadline_s=20.0,
+        missing=front_door.missing,
     ),
 )

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,10 @@ import pydantic
 
 from harness import clock
 from harness.errors import Exit, HarnessError
+from harness.stack import front_door
 from harness.stack.identity import Identity
+from harness.stack.service import PROGRAMS
+from harness.stack.timing import Timing
 
 FORMAT = 1
 POLL_S = 0.05
@@ -41,6 +45,8 @@ class Stack(pydantic.BaseModel, frozen=True):
     run_id: stands in the environment of everything that belongs to it
     launch: the settings that it was started with, by dotted name
     facts: what a service says of itself once it is up, without secrets
+    elsewhere: service → the address at which somebody else runs it
+    timing: of the last start
     """
 
     format: int = FORMAT
@@ -49,6 +55,8 @@ class Stack(pydantic.BaseModel, frozen=True):
     launch: dict[str, Any]
     members: dict[str, Member] = {}
     facts: dict[str, dict[str, Any]] = {}
+    elsewhere: dict[str, str] = {}
+    timing: Timing | None = None
 
 
 class Record(pydantic.BaseModel, frozen=True):
@@ -153,7 +161,9 @@ class StateDirectory:
         aside.replace(self.path / "stack.json")
 
     def forget(self) -> None:
-        """Remove what is known of the stack; logs and local data stay."""
+        """Remove what is known of the stack and what was made for its services; logs and local data stay."""
+        for folder in (front_door.FOLDER, PROGRAMS):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
         for path in (self.path / "stack.json", *self.path.glob("stack.json.*"), *self.path.glob("run/*")):
             path.unlink(missing_ok=True)
 

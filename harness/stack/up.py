@@ -1,104 +1,115 @@
 """Bring a stack up: look, plan, then do, step by step, so that a cut anywhere leaves what can be put right."""
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from harness import clock
+from harness import clock, faultpoints
 from harness.errors import Exit, HarnessError
 from harness.progress import Progress
 from harness.settings import Settings
-from harness.stack import logs, look, ports, processes, readiness
+from harness.stack import look, ports, processes
+from harness.stack.crew import Crew
 from harness.stack.down import end_service, take_down
-from harness.stack.plan import Deed, Step, plan_up
-from harness.stack.services import (
-    Launch,
-    Service,
-    complete_environment,
-    for_target,
-    live_credentials,
-    misleading,
-)
-from harness.stack.state import Member, Stack, StateDirectory
-from harness.wire import WireError
+from harness.stack.plan import Condition, Deed, Step, check_names, in_order, plan_up
+from harness.stack.service import Service, absent, misleading, of_stack
+from harness.stack.services import live_credentials
+from harness.stack.starting import Wish, Work, take
+from harness.stack.state import Stack, StateDirectory
+from harness.stack.timing import Spell, Timing
+
+__all__ = ["LOCK_WAIT_S", "Upped", "Wish", "up"]
 
 LOCK_WAIT_S = 180.0
 FRESH_PORT_WAIT_S = 3.0
-SECRET_FACTS = ("account",)
 
 
 @dataclass(frozen=True, slots=True)
 class Upped:
     """What `up` found and did.
 
-    deeds: service → keep, await or start, in the order of the plan
+    deeds: service → keep, await, start or ask, in the order of the plan
     """
 
     stack: Stack
     deeds: Mapping[str, str]
     notes: tuple[str, ...]
+    state_dir: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs: where each service is, and what the stack is made of."""
+        return {
+            "target": self.stack.launch["stack.target"],
+            "services": [self._service(name, deed) for name, deed in self.deeds.items()],
+            "facts": self.stack.facts,
+            "notes": list(self.notes),
+            "state_dir": self.state_dir,
+        }
+
+    def _service(self, name: str, deed: str) -> dict[str, Any]:
+        member = self.stack.members.get(name)
+        if member is None:
+            url = self.stack.elsewhere[name]
+            return {"name": name, "deed": deed, "pid": None, "port": None, "url": url, "ready_s": None}
+        at = {"pid": member.process.pid, "port": member.port, "url": member.url, "ready_s": member.ready_s}
+        return {"name": name, "deed": deed, **at}
 
 
-@dataclass(slots=True)
-class _Work:
-    """What one `up` knows and changes while it goes through its steps."""
-
-    state: StateDirectory
-    settings: Settings
-    services: tuple[Service, ...]
-    progress: Progress
-    stack: Stack
-    deadline: clock.Deadline | None
-    started: list[str] = field(default_factory=list)
-    about: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-        self.progress.note(text)
-
-    def keep(self, stack: Stack) -> None:
-        self.stack = stack
-        self.state.write(stack)
-
-
-def up(
-    settings: Settings,
-    services: Sequence[Service],
-    *,
-    wanted: Collection[str] = (),
-    fresh: bool = False,
-    progress: Progress,
-) -> Upped:
-    """Bring the wanted services up, all when none is named; what already lives is left as it is.
-
-    Args:
-        fresh: take a running stack down first
+def up(settings: Settings, services: Sequence[Service], wish: Wish, *, progress: Progress) -> Upped:
+    """Bring the wanted services up; what already lives is left as it is, unless it is to be started again.
 
     Raises:
-        HarnessError: OTHER_SETTINGS, UNKNOWN_SERVICE (exit 2); PORT_TAKEN (5); CREDENTIALS_MISSING (6);
-            NOT_READY (124); DIED or the service's own error. What this call started is then taken down again.
+        HarnessError: OTHER_SETTINGS, UNKNOWN_SERVICE (exit 2); NOT_RUNNING (7) where nothing runs that could be
+            started again; PORT_TAKEN (5); CREDENTIALS_MISSING (6); NOT_READY (124); DIED or the service's own error.
+            What this call started is then taken down again.
     """
     state = StateDirectory(settings.state_dir)
     deadline_s = settings.values.stack.deadline_s
     deadline = clock.Deadline(deadline_s) if deadline_s else None
-    with state.lock(deadline or clock.Deadline(LOCK_WAIT_S)):
+    with state.lock(deadline or clock.Deadline(LOCK_WAIT_S)), ports.Claims() as claims:
+        faultpoints.reach("up.locked")
         known = state.read()
-        if known is not None and not fresh:
+        if wish.again is not None and known is None:
+            raise look.nothing_runs()
+        if known is not None and not wish.fresh:
             settings = settings.relaunch(known.launch)
             _same_settings(settings, known)
-        own = for_target(services, settings.values.stack.target)
-        plan_up(own, wanted, {})
-        work = _Work(state, settings, own, progress, known or _new_stack(settings), deadline)
-        if fresh and known is not None:
+        own = of_stack(services, settings)
+        missing = absent(services, settings)
+        wanted = _wanted(services, own, settings, wish, missing)
+        if wish.again == () and known is not None:
+            wanted = tuple(service.name for service in own if service.name in known.members)
+        stack = known or _new_stack(settings)
+        work = Work(state, settings, own, wish, progress, stack, deadline, {} if wanted else missing)
+        if wish.fresh and known is not None:
             take_down(state, known, services, grace_s=settings.values.stack.grace_s, progress=progress)
-            work.stack = _new_stack(settings)
+        if wish.fresh or known is None:
+            work.settings = ports.chosen(settings, own, known.launch if known else {}, claims)
+            work.stack = _new_stack(work.settings)
+        _end_for_anew(work)
         _sweep(work)
         found = {name: look.condition(member) for name, member in work.stack.members.items()}
+        found |= {service.name: Condition.ELSEWHERE for service in own if service.elsewhere(settings)}
         steps = plan_up(own, wanted, found)
+        faultpoints.reach("up.planned")
         _go(work, steps)
-        return Upped(work.stack, {step.service.name: step.deed.value for step in steps}, tuple(work.notes))
+        deeds = {step.service.name: step.deed.value for step in steps}
+        return Upped(work.stack, deeds, tuple(work.notes), str(state.path))
+
+
+def _wanted(
+    services: Sequence[Service], own: Sequence[Service], settings: Settings, wish: Wish, missing: Mapping[str, str]
+) -> tuple[str, ...]:
+    for name in wish.services:
+        if name in missing:
+            raise HarnessError(
+                "CANNOT_RUN_HERE", f"{name} cannot run here: {missing[name]}", fix="start the others: harness up"
+            )
+    check_names(own, wish.services)
+    check_names(services, settings.values.stack.services)
+    names = {service.name for service in own}
+    return wish.services or tuple(name for name in settings.values.stack.services if name in names)
 
 
 def _new_stack(settings: Settings) -> Stack:
@@ -116,7 +127,7 @@ def _same_settings(settings: Settings, known: Stack) -> None:
         )
 
 
-def _sweep(work: _Work) -> None:
+def _sweep(work: Work) -> None:
     """End what an `up` that was cut short, or a service that died, left behind."""
     lost = look.strays(work.state, work.stack)
     if lost:
@@ -131,142 +142,83 @@ def _sweep(work: _Work) -> None:
             )
 
 
-def _go(work: _Work, steps: list[Step]) -> None:
+def _end_for_anew(work: Work) -> None:
+    """End what is to be started again; the rest runs on."""
+    names = work.wish.again
+    if names is None:
+        return
+    check_names(work.services, names)
+    for name in reversed(in_order(work.services)):
+        if name in work.stack.members and (name in names or not names):
+            work.progress.stage(name, "ending, to start it again")
+            end_service(work.state, work.stack, name, work.settings.values.stack.grace_s)
+            left = {each: member for each, member in work.stack.members.items() if each != name}
+            work.keep(work.stack.model_copy(update={"members": left}))
+
+
+def _go(work: Work, steps: list[Step]) -> None:
     starting = [step.service for step in steps if step.deed is Deed.START]
-    if starting and work.settings.values.stack.target == "live":
-        live_credentials(work.settings.environment)
-    ports.require_free(
-        {service.name: service.port(work.settings) for service in starting},
-        {service.name: service.port_setting for service in starting},
-        FRESH_PORT_WAIT_S if work.stack.members else 0.0,
-    )
-    dropped = misleading(work.settings.environment)
-    if starting and dropped:
-        work.note(f"not passed on, since they would change which packages the services load: {', '.join(dropped)}")
-    before = work.stack
     if starting:
-        if not before.members:
+        _make_way(work, starting)
+    before = work.stack
+    work.parts = frozenset({*before.members, *(step.service.name for step in steps)})
+    doing = [step for step in steps if step.deed is not Deed.KEEP]
+    if doing:
+        if starting and not before.members:
             work.state.retire_logs()
-        work.keep(before)
+        spells = {step.service.name: Spell(waited_for=_waits(step, doing)) for step in doing}
+        work.keep(before.model_copy(update={"timing": Timing(started_at=clock.now().isoformat(), services=spells)}))
+        faultpoints.reach("up.written")
+    crew = work.crew = Crew(
+        {step.service.name: lambda step=step: take(work, step) for step in steps},  # type: ignore[misc]  # bound early
+        {step.service.name: step.service.waits_for for step in steps},
+    )
     try:
-        for step in steps:
-            _take(work, step)
+        crew.run()
     except BaseException:
+        crew.stop()
         _undo(work, before)
         raise
+    finally:
+        crew.join()
+    if doing and work.stack.timing is not None:
+        timing = work.stack.timing.model_copy(update={"took_s": work.seconds()})
+        work.keep(work.stack.model_copy(update={"timing": timing}))
 
 
-def _take(work: _Work, step: Step) -> None:
-    service, name = step.service, step.service.name
-    if step.deed is Deed.KEEP:
-        member = work.stack.members[name]
-        if readiness.answers(service, member.port, work.deadline):
-            work.progress.done(name, f"already up at {member.url}")
-            return
-        began = clock.monotonic()
-    elif step.deed is Deed.AWAIT:
-        member, began = work.stack.members[name], clock.monotonic()
-    else:
-        began = clock.monotonic()
-        member = _start(work, service)
-    _await(work, service, member, began)
+def _waits(step: Step, doing: list[Step]) -> tuple[str, ...]:
+    return tuple(each.service.name for each in doing if each.service.name in step.service.waits_for)
 
 
-def _start(work: _Work, service: Service) -> Member:
-    name = service.name
-    work.started.append(name)
-    work.progress.stage(name, "starting")
-    launch = Launch(_settled(work), work.state.path, _about_needs(work, service))
-    started = processes.start(
-        name, service.command(launch), complete_environment(service, launch), work.state, work.stack.run_id
+def _make_way(work: Work, starting: list[Service]) -> None:
+    """See to it, before anything is started, that all of it can be: credentials, ports, and nothing that misleads."""
+    if work.settings.values.stack.target == "live" and any(service.name == "mcp" for service in starting):
+        live_credentials(work.settings.environment)
+    wanted = {service.name: service.port(work.settings) for service in starting}
+    if work.wish.take_port:
+        ports.take(wanted.values(), work.settings.values.stack.grace_s, work.note)
+    ports.require_free(
+        wanted,
+        {service.name: service.port_setting for service in starting},
+        FRESH_PORT_WAIT_S if work.stack.members or work.wish.again is not None else 0.0,
     )
-    port = service.port(work.settings)
-    member = Member(
-        process=started.process,
-        keeper=started.keeper,
-        port=port,
-        url=service.url(port),
-        started_at=clock.now().isoformat(),
-    )
-    work.keep(work.stack.model_copy(update={"members": {**work.stack.members, name: member}}))
-    return member
+    dropped = misleading(work.settings.environment)
+    if dropped:
+        said = ", ".join(f"{name} ({why})" for name, why in dropped.items())
+        work.note(f"not passed on to the services: {said}")
+    for name, why in work.missing.items():
+        work.note(f"without {name}: {why}")
 
 
-def _settled(work: _Work) -> Settings:
-    """The settings of a service that is started again: "yesterday" stays what it was when the stack came up."""
-    days = [facts["last_day"] for facts in work.stack.facts.values() if facts.get("last_day")]
-    if not days or work.settings.values.emulator.data or work.settings.values.emulator.last_day:
-        return work.settings
-    return work.settings.relaunch({**work.stack.launch, "emulator.last_day": days[0]})
-
-
-def _about_needs(work: _Work, service: Service) -> dict[str, dict[str, Any]]:
-    by_name = {each.name: each for each in work.services}
-    for need in service.needs:
-        if need not in work.about and by_name[need].about:
-            try:
-                work.about[need] = readiness.fetch_about(by_name[need], work.stack.members[need].port)
-            except WireError as error:
-                raise HarnessError(
-                    error.fault.name, f"{need} does not say what it is: {error.what}", fix=f"harness logs {need}"
-                ) from None
-    return work.about
-
-
-def _await(work: _Work, service: Service, member: Member, began: float) -> None:
-    name = service.name
-    climb = readiness.Climb(service, member.port)
-    readiness.await_ready(
-        climb,
-        work.deadline or clock.Deadline(service.start_deadline_s),
-        died=_death(work, name, member),
-        watch=lambda rung: work.progress.stage(name, f"waiting for {rung}"),
-    )
-    ready_s = round(clock.monotonic() - began, 3)
-    facts = work.stack.facts
-    if climb.about:
-        work.about[name] = climb.about
-        facts = {**facts, name: {key: value for key, value in climb.about.items() if key not in SECRET_FACTS}}
-        if climb.about.get("now"):
-            work.note(f"the clock stands at {climb.about['now']} for {', '.join(each.name for each in work.services)}")
-    ready = member.model_copy(update={"ready_s": ready_s})
-    work.keep(work.stack.model_copy(update={"members": {**work.stack.members, name: ready}, "facts": facts}))
-    work.progress.done(name, f"ready in {ready_s:.2f} s at {member.url}")
-
-
-def _death(work: _Work, name: str, member: Member) -> Callable[[], HarnessError | None]:
-    def died() -> HarnessError | None:
-        if processes.is_up(member):
-            return None
-        how = look.how_it_died(work.state, name, member)
-        words = logs.last_words(work.state, name)
-        said = logs.refusal(words)
-        record = work.state.record(name)
-        usage = record is not None and record.exit_status == Exit.USAGE
-        code = Exit.USAGE if usage or said else Exit.FAILED
-        if said:
-            # Somebody was quicker on the port between our look and the service's.
-            code = Exit.CONFLICT if said["code"].startswith("PORT_") else code
-            more = tuple(word for word in words if said["code"] not in word)
-            return HarnessError(said["code"], f"{name}: {said['cause']}", fix=said["fix"], exit_code=code, log=more)
-        return HarnessError(
-            "DIED",
-            f"{name} ended before it was ready: {how}",
-            fix=f"see harness logs {name}",
-            exit_code=code,
-            log=words,
-        )
-
-    return died
-
-
-def _undo(work: _Work, before: Stack) -> None:
+def _undo(work: Work, before: Stack) -> None:
     """Take down what this `up` started, the last one first; what ran before stays."""
-    for name in reversed(work.started):
+    with work.lock:
+        started = tuple(work.started)
+    for name in reversed(started):
         work.progress.stage(name, "taking it down again")
         end_service(work.state, work.stack, name, work.settings.values.stack.grace_s)
         work.progress.done(name, "taken down again")
-    kept = {name: member for name, member in before.members.items() if name not in work.started}
+    kept = {name: member for name, member in before.members.items() if name not in started}
     if kept:
         work.keep(before.model_copy(update={"members": kept}))
     else:

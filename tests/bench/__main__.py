@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.cli_rows import ROWS_CLI
 from tests.bench.emulator_rows import ROWS_EMULATOR, ROWS_EMULATOR_SOAK
 from tests.bench.fetch_rows import ROWS_FETCH, ROWS_FETCH_SOAK
+from tests.bench.harness_rows import ROWS_HARNESS
 from tests.bench.rows import ROWS, run
 from tests.bench.server_rows import ROWS_SERVER
 
@@ -17,7 +18,7 @@ from tests.bench.server_rows import ROWS_SERVER
 def main(words: list[str]) -> int:
     """Print a line a row; 1 when a promise is not kept."""
     soak = (*ROWS_FETCH_SOAK, *ROWS_EMULATOR_SOAK) if "--soak" in words else ()
-    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *ROWS_SERVER, *soak]
+    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *ROWS_SERVER, *ROWS_HARNESS, *soak]
     wanted = " ".join(word for word in words if word != "--soak")
     chosen = [row for row in rows if wanted in row.name]
     if not chosen:

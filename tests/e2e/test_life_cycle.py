@@ -1,10 +1,13 @@
 """Up, death, up again, down: with the real emulator and the real server."""
 
+import json
 import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from subprocess import Popen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -88,3 +91,29 @@ def test_verify_climbs_the_whole_ladder(fresh_stack: Stack) -> None:
 def test_logs_show_what_the_services_said(fresh_stack: Stack) -> None:
     fresh_stack.good("up")
     assert str(fresh_stack.ports["emulator"]) in fresh_stack.harness("logs", "emulator").stdout
+
+
+def test_the_whole_stack_is_a_page_and_its_tools_behind_one_door(fresh_stack: Stack) -> None:
+    whole = replace(fresh_stack, settings={**fresh_stack.settings, "HARNESS_STACK_SERVICES": ""})
+    up = whole.good("up", "--ports", "auto")
+    urls = {each["name"]: each["url"] for each in up["services"]}
+    assert list(urls) == ["emulator", "mcp", "copilot", "nginx"]
+    with urlopen(urls["nginx"], timeout=30) as page:  # noqa: S310 - a loopback URL
+        assert page.headers.get_content_type() == "text/html"
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode()
+    types = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    with urlopen(Request(f"{urls['nginx']}mcp", body, types), timeout=30) as answer:  # noqa: S310 - the same
+        assert b"list_events" in answer.read()
+    spells = whole.good("status")["timing"]["services"]
+    assert spells["nginx"]["ready_s"] < spells["mcp"]["ready_s"], "started beside the others"
+    asked = whole.good("call", "ask_mixpanel", "question=How many users did Sign Up last week?")
+    assert asked["worded_by"] == "endpoint", "with the copilot's voice"
+    ours = {name: row["identity"] for name, row in ((row["service"], row) for row in whole.good("ports")["ports"])}
+    assert set(ours.values()) == {"ours"}
+    for name, pid in pids(whole).items():
+        assert whole.good("up")["services"]
+        kill(pid)
+        assert whole.good("up")["services"], f"{name} comes back"
+    down = whole.good("down")
+    assert down["ended"] == ["nginx", "copilot", "mcp", "emulator"]
+    assert whole.processes() == []

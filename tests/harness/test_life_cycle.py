@@ -16,8 +16,7 @@ import pytest
 from harness.stack import identity, ports
 from tests.support.ports import free_port
 from tests.support.standin import StandIn, standin, wait_until
-
-STATE = "harness.stack.state:StateDirectory"
+from tests.support.strangers import stranger
 
 
 @pytest.fixture
@@ -42,22 +41,6 @@ def gone(pid: int) -> bool:
     return stat is None or stat.state in "ZX"
 
 
-def stranger(port: int, *more: str, **environment: str) -> "subprocess.Popen[bytes]":
-    code = (
-        "import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
-        "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print(flush=True); input()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-c", code, str(port), *more],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **environment},
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
 def test_up_starts_all_and_says_where_it_is_and_down_leaves_nothing(stack: StandIn) -> None:
     up = stack.run("up", "--json")
     assert up.code == 0, up.err
@@ -72,6 +55,7 @@ def test_up_starts_all_and_says_where_it_is_and_down_leaves_nothing(stack: Stand
         "ended": ["mcp", "emulator"],
         "strays": 0,
         "ports": [stack.emulator_port, stack.mcp_port],
+        "restored": [],
     }
     assert stack.is_empty()
     assert stack.run("status").code == 7
@@ -91,7 +75,13 @@ def test_the_server_is_given_the_emulators_account_and_nothing_that_misleads_it(
         "HTTP_PROXY": "http://proxy.example:3128",
     }
     up = stack.run("up", **caller)
-    assert "PYTHONPATH, UV_CACHE_DIR, VIRTUAL_ENV" in up.err, up.err
+    (said,) = [line for line in up.err.splitlines() if "not passed on" in line]
+    for name, why in (
+        ("PYTHONPATH", "puts other packages before ours"),
+        ("UV_CACHE_DIR", "lets uv choose"),
+        ("VIRTUAL_ENV", "names another environment"),
+    ):
+        assert f"{name} ({why}" in said
     seen = stack.run("call", "environment", "--json").json()["result"]
     wanted = {
         "MP_USERNAME": "standin",
@@ -346,6 +336,32 @@ def test_live_needs_the_four_variables_and_starts_no_emulator(stack: StandIn) ->
     assert "s3cret" not in "".join(path.read_text() for path in stack.state.path.rglob("*") if path.is_file())
 
 
+def test_restart_starts_anew_what_is_named_and_leaves_the_rest(stack: StandIn) -> None:
+    none = stack.run("restart", "--json")
+    assert (none.code, none.error()["code"]) == (7, "NOT_RUNNING")
+    assert stack.run("up", "--seed", "2").code == 0
+    emulator, server = stack.pid("emulator"), stack.pid("mcp")
+    one = stack.run("restart", "mcp", "--json")
+    assert one.code == 0, one.err
+    assert [(each["name"], each["deed"]) for each in one.json()["services"]] == [("emulator", "keep"), ("mcp", "start")]
+    assert stack.pid("emulator") == emulator
+    assert stack.pid("mcp") != server
+    assert gone(server)
+    wrong = stack.run("restart", "mpc", "--json")
+    assert (wrong.code, wrong.error()["fix"]) == (2, "did you mean mcp?")
+    assert stack.run("restart").code == 0
+    assert stack.pid("emulator") != emulator
+    assert stack.stack.launch["emulator.seed"] == 2, "with the settings that it had"
+
+
+def test_a_restart_that_fails_leaves_the_others_running(running: StandIn) -> None:
+    ran = running.run("restart", "mcp", "--json", STANDIN_MCP="--refuse")
+    assert ran.code == 2
+    states = {each["name"]: each["state"] for each in running.run("status", "--json").json()["services"]}
+    assert states == {"emulator": "up", "mcp": "stopped"}
+    assert running.run("up").code == 0
+
+
 def test_two_ups_at_once_start_one_stack(stack: StandIn) -> None:
     first, second = stack.start("up", "--json"), stack.start("up", "--json")
     with first, second:
@@ -368,40 +384,6 @@ def test_a_lost_or_damaged_state_file_is_survived(running: StandIn, harm: str | 
     file.unlink()
     down = running.run("down", "--json")
     assert (down.code, down.json()["strays"]) == (0, 4)
-    assert running.is_empty()
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        f"{STATE}.write:before:1",
-        f"{STATE}.write:after:1",
-        "harness.stack.processes:start:before:1",
-        "harness.stack.processes:start:after:1",
-        f"{STATE}.write:after:2",
-        f"{STATE}.write:after:3",
-        "harness.stack.processes:start:after:2",
-    ],
-)
-@pytest.mark.parametrize("then", ["up", "down"])
-def test_an_up_killed_anywhere_is_put_right_by_the_next_command(stack: StandIn, point: str, then: str) -> None:
-    killed = stack.killed(point, "up")
-    assert killed.code == -signal.SIGKILL
-    ran = stack.run(then, "--json")
-    if then == "up":
-        assert ran.code == 0, ran.err
-        assert stack.run("verify").code == 0
-        assert len(stack.living()) == 4
-        ran = stack.run("down", "--json")
-    assert ran.code in (0, 7), ran.err
-    assert stack.is_empty()
-
-
-def test_a_down_killed_midway_is_finished_by_the_next(running: StandIn) -> None:
-    killed = running.killed("harness.stack.processes:end:after:1", "down")
-    assert killed.code == -signal.SIGKILL
-    assert running.living()
-    assert running.run("down").code == 0
     assert running.is_empty()
 
 

@@ -1,16 +1,21 @@
 """Logs: the last lines, new ones, the error in them, and their size."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.doctor.log_scan import scan_run
 from harness.stack import logs
 from harness.stack.processes import KEEPER
 from harness.stack.state import StateDirectory, older
-from tests.support.standin import wait_until
+from tests.support.standin import StandIn, standin, wait_until
 
 
 @pytest.fixture
@@ -104,3 +109,120 @@ def test_a_keeper_passes_signals_on(state: StateDirectory) -> None:
     found = state.record("mcp")
     assert found is not None
     assert found.exit_status == 7
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[StandIn]:
+    with standin(tmp_path) as made:
+        yield made
+
+
+TAKEN = "Error: listen EADDRINUSE: address already in use 127.0.0.1:8082"
+
+
+def test_known_issues_are_marked_as_they_pass(stack: StandIn) -> None:
+    assert stack.run("up", "--json").code == 0
+    with stack.state.log("mcp").open("a") as log:
+        log.write(f"{TAKEN}\nGET SSE failed: 400 Bad Request\n{TAKEN}\n")
+    text = stack.run("logs", "mcp").out
+    assert f"{TAKEN}\n    ✗ port-taken: the port is already in use\n      fix: harness ports" in text
+    assert "· get-sse-refused" in text
+    assert "✗ port-taken, as above" in text
+    rows = [json.loads(line) for line in stack.run("logs", "mcp", "--json").out.splitlines()]
+    assert rows[-1] == {"service": "mcp", "line": TAKEN, "issues": [{"id": "port-taken", "weight": "fault"}]}
+    assert rows[-2]["issues"] == [{"id": "get-sse-refused", "weight": "harmless"}]
+    assert rows[0]["issues"] == []
+
+
+def test_they_are_marked_in_new_lines_too(stack: StandIn) -> None:
+    assert stack.run("up", "--json").code == 0
+    with stack.start("logs", "-f", "-n", "0") as following:
+        output = following.stdout
+        assert output is not None
+        seen: list[str] = []
+        reading = threading.Thread(target=lambda: seen.extend(iter(output.readline, "")))
+        reading.start()
+
+        def marked() -> bool:
+            # It may not have begun when the first lines are written.
+            with stack.state.log("emulator").open("a") as log:
+                log.write(f"{TAKEN}\n")
+            return any("port-taken" in line for line in seen)
+
+        try:
+            wait_until(marked, "the mark")
+        finally:
+            following.kill()
+            reading.join(60)
+
+
+def test_a_log_that_somebody_else_writes_is_shown_and_marked(stack: StandIn, tmp_path: Path) -> None:
+    foreign = tmp_path / "copilot-dev.log"
+    foreign.write_text("[MCP mixpanel_data] Got 39 tools: list_events\n")
+    rows = [
+        json.loads(line)
+        for line in stack.run("logs", "copilot", "--json", HARNESS_LOGS_COPILOT=str(foreign)).out.splitlines()
+    ]
+    assert [row["issues"] for row in rows] == [[{"id": "tools-merged", "weight": "good"}]]
+
+
+def test_a_log_from_anywhere_is_scanned(stack: StandIn, tmp_path: Path) -> None:
+    log = tmp_path / "from-a-colleague.log"
+    log.write_text(f"fine\n{TAKEN}\n{TAKEN}")
+    ran = stack.run("logs", "--scan", str(log), "--json")
+    report = ran.json()
+    assert (ran.code, report["faults"]) == (1, 1)
+    (found,) = report["findings"]
+    assert (found["id"], found["number"], found["count"], found["line"]) == ("port-taken", 2, 2, TAKEN)
+    assert "port-taken" in stack.run("logs", "--scan", str(log)).out
+    log.write_text("GET SSE failed: 405\n")
+    assert stack.run("logs", "--scan", str(log)).code == 0
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("no-such.log", str(tmp_path / "pipe"), str(tmp_path)):
+        refused = stack.run("logs", "--scan", name, "--json")
+        assert (refused.code, refused.error()["code"]) == (2, "NO_LOG")
+
+
+def test_standard_input_is_scanned_as_it_comes(stack: StandIn) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "logs", "--scan", "-", "--json"],
+        input=f"x\n{TAKEN}", capture_output=True, text=True, env=stack.environment(), cwd=stack.directory, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert [each["id"] for each in json.loads(ran.stdout)["findings"]] == ["port-taken"]
+
+
+def test_only_this_run_counts(stack: StandIn) -> None:
+    assert stack.run("up", "--json").code == 0
+    with stack.state.log("mcp").open("a") as log:
+        log.write(f"{TAKEN}\n")
+    found = [finding.issue.id for finding in scan_run(stack.state, ["emulator", "mcp"])]
+    assert found == ["port-taken"]
+    # A service that is started again in the same run has put its log aside; a new run has logs of its own.
+    os.kill(stack.pid("mcp"), signal.SIGKILL)
+    assert stack.run("up", "--json").code == 0
+    assert [finding.issue.id for finding in scan_run(stack.state, ["mcp"])] == ["port-taken"]
+    with stack.state.log("mcp").open("a") as log:
+        log.write(f"{TAKEN}\n")
+    assert stack.run("up", "--fresh", "--json").code == 0
+    assert scan_run(stack.state, ["emulator", "mcp"]) == []
+
+
+def test_a_foreign_log_of_before_this_run_does_not_count(stack: StandIn, tmp_path: Path) -> None:
+    foreign = tmp_path / "copilot.log"
+    foreign.write_text(f"{TAKEN}\n")
+    os.utime(foreign, (0, 0))
+    assert stack.run("up", "--json").code == 0
+    assert scan_run(stack.state, ["copilot"], {"copilot": foreign}) == []
+    foreign.write_text(f"{TAKEN}\n")
+    assert [finding.issue.id for finding in scan_run(stack.state, ["copilot"], {"copilot": foreign})] == ["port-taken"]
+
+
+def test_a_service_that_dies_while_starting_is_explained(stack: StandIn) -> None:
+    words = "ModuleNotFoundError: No module named fastmcp"
+    ran = stack.run("up", "--json", STANDIN_MCP=f"--last-words '{words}'")
+    error = ran.error()
+    assert error["code"] == "DIED"
+    assert "a Python package is not installed" in error["cause"]
+    assert "make setup" in error["fix"]
+    assert "ModuleNotFoundError" in "".join(error["log"])

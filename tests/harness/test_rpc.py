@@ -2,8 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,55 +11,14 @@ from harness.rpc import RpcError, Session, tool_error
 from harness.stack.services import SERVICES
 from harness.verify import ALIVE, runbook_request
 from harness.wire import Fault, WireError
+from tests.support.mcp_answers import JSON, STREAM, Reply, Serve, result, served
 from tests.support.ports import free_port
-
-Reply = tuple[int, Mapping[str, str], bytes]
-Behaviour = Callable[[str, Mapping[str, str], Any], Reply | None]
-Serve = Callable[[Behaviour], int]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve a behaviour: (method, headers, parsed body) → (status, headers, body), or None to hang up."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(behaviour: Behaviour) -> int:
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                size = int(self.headers.get("content-length", 0))
-                body = json.loads(self.rfile.read(size)) if size else None
-                reply = behaviour(self.command, {k.lower(): v for k, v in self.headers.items()}, body)
-                if reply is None:
-                    return
-                status, headers, content = reply
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that the base class looks for
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        return int(server.server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-JSON = {"content-type": "application/json"}
-STREAM = {"content-type": "text/event-stream; charset=utf-8"}
-
-
-def result(body: Any, value: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": value}).encode()
+    with served() as start:
+        yield start
 
 
 def test_a_stateful_servers_session_is_used_and_given_back(serve: Serve) -> None:

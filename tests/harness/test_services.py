@@ -11,7 +11,7 @@ ABOUT = {
     "account": {"username": "u", "secret": "fixture-secret"},
     "now": "2025-06-30T23:59:59Z",
 }
-EMULATOR, MCP = SERVICES
+EMULATOR, MCP, COPILOT, NGINX = SERVICES
 
 
 def launch(directory: Path, options: dict[str, Any] | None = None, **environment: str) -> Launch:

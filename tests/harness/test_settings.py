@@ -121,3 +121,44 @@ def test_every_setting_has_a_meaning_and_a_variable() -> None:
     for name, meaning in settings.keys().items():
         assert meaning, name
         assert settings.variable(name) == "HARNESS_" + name.upper().replace(".", "_")
+
+
+def test_a_stack_with_a_name_has_a_state_of_its_own_and_chooses_its_ports(tmp_path: Path) -> None:
+    plain, named = load(tmp_path, HARNESS_STATE_DIR="s"), load(tmp_path, {"stack.name": "one"}, HARNESS_STATE_DIR="s")
+    assert named.state_dir == plain.state_dir / "stacks" / "one"
+    assert (plain.chooses_ports, named.chooses_ports) == (False, True)
+    fixed = load(tmp_path, {"stack.ports": "fixed"}, HARNESS_STACK_NAME="one")
+    assert not fixed.chooses_ports
+    with pytest.raises(HarnessError, match="from --stack"):
+        load(tmp_path, {"stack.name": "../up"})
+
+
+def test_services_are_a_list_in_a_file_and_parted_by_commas_in_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "harness.toml").write_text('[stack]\nservices = ["emulator", "mcp"]\n[logs]\ncopilot = "their.log"\n')
+    found = load(tmp_path)
+    assert found.values.stack.services == ("emulator", "mcp")
+    assert found.values.logs.copilot == tmp_path / "their.log"
+    assert load(tmp_path, HARNESS_STACK_SERVICES="mcp, copilot").values.stack.services == ("mcp", "copilot")
+
+
+def test_every_value_is_told_with_where_it_came_from_and_no_secret(checkout: Path) -> None:
+    found = load(checkout, {"emulator.users": 50}, HARNESS_EMULATOR_DAYS="9", MP_SECRET="s3cret")
+    rows = {row["name"]: row for row in found.told({"emulator.timezone": None})}
+    assert set(settings.keys()) | {"MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"} == set(rows)
+    told = {name: (rows[name]["shown"], rows[name]["source"]) for name in rows}
+    assert told["emulator.seed"] == ("7", str(checkout / "harness.toml"))
+    assert told["emulator.days"] == ("9", "HARNESS_EMULATOR_DAYS")
+    assert told["emulator.users"] == ("50", "--users")
+    assert told["emulator.timezone"] == ("unset", "the running stack")
+    assert told["mcp.port"] == ("8200", "default")
+    assert told["MP_SECRET"] == ("set", "MP_SECRET")
+    assert told["MP_USERNAME"] == ("not set", "default")
+    assert "s3cret" not in str(rows)
+
+
+def test_a_stack_that_chose_its_ports_is_found_by_a_command_that_names_others_in_passing(tmp_path: Path) -> None:
+    launch = load(tmp_path, {"stack.ports": "auto"}).with_ports({"mcp": 20001}).launch()
+    again = load(tmp_path, HARNESS_MCP_PORT="9000").relaunch(launch)
+    assert (again.values.mcp.port, again.differences(launch)) == (20001, [])
+    fixed = load(tmp_path, {"stack.ports": "fixed"}, HARNESS_MCP_PORT="9000").relaunch(launch)
+    assert "stack.ports: auto runs, fixed is asked for" in fixed.differences(launch)

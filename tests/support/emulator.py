@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.mortal import mortal
 
 DEADLINE_S = 60.0
 
@@ -95,7 +96,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Emulator]:
-    """Start `python -m fixtures.emulator` with these arguments and end it on leaving.
+    """Start `python -m fixtures.emulator` with these arguments and end it on leaving, or with this process.
 
     Args:
         log: file that takes what it prints
@@ -103,16 +104,7 @@ def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Em
         cache_dir: where the built data set is kept; shared by all tests of a session
     """
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "fixtures.emulator",
-        "--port",
-        str(port),
-        "--cache-dir",
-        str(cache_dir),
-        *arguments,
-    ]
+    command = mortal("fixtures.emulator", "--port", str(port), "--cache-dir", str(cache_dir), *arguments)
     with log.open("wb") as sink:
         process = subprocess.Popen(
             command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from tests.support import schemas
 from tests.support.emulator import free_port
 
 OWN_VARIABLES = ("MP_", "HARNESS_", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_")
@@ -68,6 +69,8 @@ class Stack:
             "HOME": str(self.directory),
             "HARNESS_STATE_DIR": str(self.state_dir),
             "HARNESS_EMULATOR_CACHE_DIR": str(self.cache_dir),
+            # The page and the front door are for the tests that are about them.
+            "HARNESS_STACK_SERVICES": "emulator,mcp",
             **self.settings,
         }  # fmt: skip
 
@@ -77,6 +80,7 @@ class Stack:
             [*self.program, *arguments], cwd=self.directory, env=self.environment,
             capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
+        schemas.hold(arguments, done.stdout, done.stderr)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def good(self, *arguments: str) -> Any:

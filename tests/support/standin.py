@@ -17,6 +17,7 @@ from harness.cli import main
 from harness.stack import ports, processes, services
 from harness.stack.identity import Identity
 from harness.stack.state import Stack, StateDirectory
+from tests.support import schemas
 from tests.support.ports import free_port
 from tests.support.standin_harness import standin as standin_row
 
@@ -44,11 +45,17 @@ class Ran:
 
 @dataclass(frozen=True)
 class StandIn:
-    """One state directory with its two ports."""
+    """One state directory with its ports.
+
+    services: what a plain `up` brings up; the front door among them is a real nginx
+    """
 
     directory: Path
     emulator_port: int = field(default_factory=free_port)
     mcp_port: int = field(default_factory=free_port)
+    copilot_port: int = field(default_factory=free_port)
+    nginx_port: int = field(default_factory=free_port)
+    services: str = "emulator,mcp"
 
     @property
     def state(self) -> StateDirectory:
@@ -71,6 +78,9 @@ class StandIn:
             "HARNESS_STATE_DIR": str(self.state.path),
             "HARNESS_EMULATOR_PORT": str(self.emulator_port),
             "HARNESS_MCP_PORT": str(self.mcp_port),
+            "HARNESS_COPILOT_PORT": str(self.copilot_port),
+            "HARNESS_NGINX_PORT": str(self.nginx_port),
+            "HARNESS_STACK_SERVICES": self.services,
             **(extra or {}),
         }
 
@@ -96,11 +106,12 @@ class StandIn:
             contextlib.redirect_stderr(err),
         ):
             code = main(list(words))
+        schemas.hold(words, out.getvalue(), err.getvalue())
         return Ran(code, out.getvalue(), err.getvalue())
 
-    def killed(self, point: str, *words: str) -> Ran:
-        """Run a command that is killed at a named point: module, function, before or after, which call of it."""
-        with self.start(*words, STANDIN_KILL_AT=point) as process:
+    def killed(self, point: str, *words: str, **extra: str) -> Ran:
+        """Run a command that is killed at a fault point, if it gets there."""
+        with self.start(*words, HARNESS_FAULT_POINT=point, **extra) as process:
             out, err = process.communicate(timeout=PATIENCE_S)
         return Ran(process.returncode, out, err)
 
@@ -114,13 +125,20 @@ class StandIn:
 
     def is_empty(self) -> bool:
         """Whether neither a process nor a port is left."""
-        return not self.living() and ports.is_free(self.emulator_port) and ports.is_free(self.mcp_port)
+        own = (self.emulator_port, self.mcp_port, self.copilot_port, self.nginx_port)
+        return not self.living() and all(ports.is_free(port) for port in own)
+
+    def leftovers(self) -> list[str]:
+        """Files that a stack that is down has no use for: all but its lock, its logs and its stores."""
+        kept = {"lock", *(str(path.relative_to(self.state.path)) for path in self.state.path.glob("logs/*.log*"))}
+        found = (str(path.relative_to(self.state.path)) for path in self.state.path.rglob("*") if not path.is_dir())
+        return sorted(set(found) - kept)
 
 
 @contextlib.contextmanager
-def standin(directory: Path) -> Iterator[StandIn]:
+def standin(directory: Path, services: str = "emulator,mcp") -> Iterator[StandIn]:
     """A stack that has not been started; whatever lives of it at the end is killed."""
-    stack = StandIn(directory)
+    stack = StandIn(directory, services=services)
     try:
         yield stack
     finally:

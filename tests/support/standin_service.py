@@ -1,9 +1,10 @@
-"""A small service in the place of the emulator or the MCP server: real process, real HTTP, standard library only.
+"""A small service in the place of emulator, MCP server or copilot: real process, real HTTP, standard library only.
 
-    standin_service.py emulator|mcp PORT [--slow S] [--refuse] [--stubborn] [--child] [--mute] [--as WHAT]
+    standin_service.py emulator|mcp|copilot PORT [--slow S] [--refuse] [--stubborn] [--child] [--mute] [--as WHAT]
 
 --slow S    answers only S seconds after its start
 --refuse    ends at once with status 2 and an error as JSON
+--last-words TEXT  ends at once with status 1 and this on its last line
 --stubborn  does not end at SIGTERM
 --child     starts a process of its own in a session of its own, which does not end at SIGTERM either
 --mute      takes connections and never answers
@@ -74,7 +75,8 @@ def answer_rpc(message: dict[str, Any]) -> dict[str, Any] | None:
     """The result of a request; None for a notification."""
     match message["method"]:
         case "initialize":
-            return {"protocolVersion": "2025-11-25", "serverInfo": {"name": "mixpanel", "version": "1"}}
+            info = {"name": "mixpanel", "version": "1"}
+            return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
         case "tools/list":
             return {"tools": [{"name": name, "inputSchema": schema} for name, schema in TOOLS.items()]}
         case "tools/call":
@@ -96,7 +98,15 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/_emulator/about":
             self._send(ABOUT)
         elif self.path == "/health":
-            self._send({"status": "ok", "name": "mixpanel", "version": "1", "tools": len(TOOLS)})
+            name = {"mcp": "mixpanel", "copilot": "mixpanel-copilot"}[self.options.role]
+            self._send({"status": "ok", "name": name, "version": "1", "tools": len(TOOLS)})
+        elif self.path == "/_copilot/about":
+            self._send({"name": "mixpanel-copilot", "mcp_url": os.environ.get("MIXPANEL_DATA_MCP_URL")})
+        elif self.path == "/mcp":
+            # No stream of its own, as the real server without sessions has none.
+            self.send_response(405)
+            self.send_header("content-length", "0")
+            self.end_headers()
         else:
             self.send_error(404)
 
@@ -106,6 +116,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         message = json.loads(self.rfile.read(int(self.headers["content-length"])))
         result = answer_rpc(message)
+        if result is None and "id" in message:
+            # It knows the handshake era only, and says so to who asks in another.
+            error = {"code": -32601, "message": "Method not found"}
+            self._send({"jsonrpc": "2.0", "id": message["id"], "error": error})
+            return
         if result is None:
             self.send_response(202)
             self.end_headers()
@@ -148,10 +163,11 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> int:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=("emulator", "mcp", "orphan"))
+    parser.add_argument("role", choices=("emulator", "mcp", "copilot", "orphan"))
     parser.add_argument("port", type=int)
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--refuse", action="store_true")
+    parser.add_argument("--last-words")
     parser.add_argument("--stubborn", action="store_true")
     parser.add_argument("--child", action="store_true")
     parser.add_argument("--mute", action="store_true")
@@ -162,6 +178,9 @@ def main() -> int:
         error = {"code": "EXPORT_MALFORMED", "cause": "line 3 is no JSON object", "fix": "export it again"}
         sys.stderr.write(json.dumps(error) + "\n")
         return 2
+    if options.last_words:
+        sys.stderr.write(options.last_words + "\n")
+        return 1
     if options.stubborn or options.role == "orphan":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.role == "orphan":

@@ -1,0 +1,1 @@
+"""What Mixpanel answered, on tape: recorded, scrubbed, replayed."""

@@ -1,0 +1,172 @@
+"""What a tape holds: which case it is of, where and when it was recorded, and each request with its answer."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from harness.errors import Exit, HarnessError
+
+FORMAT = 1
+SUFFIX = ".yaml"
+LARGEST_BYTES = 32 << 20
+"""Of one tape: beyond that nobody reviews it, and it is slow to load."""
+
+Target = Literal["emulator", "live"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool, as an MCP client makes it."""
+
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What one tape is recorded of; the seam between the tapes and whoever lists cases.
+
+    category, tool, name: where its tape is, `<category>/<tool>--<name>.yaml`; small letters, digits, `_` and `-`
+    arguments: of the call that the case is about
+    before: calls that have to come first, such as a fetch; their requests are on the same tape
+    faults: rules for the emulator's `/_emulator/faults`, in force from after `before` on; with any, only the emulator
+        can be asked, and whatever it answers is kept
+    """
+
+    category: str
+    tool: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[ToolCall, ...] = ()
+    faults: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in (self.category, self.tool, self.name):
+            if not _NAME.fullmatch(part):
+                raise ValueError(f"{part!r} cannot be part of a tape's name: take small letters, digits, _ and -")
+
+    @property
+    def id(self) -> str:
+        """`live/segmentation--by-browser`: the tape's path without its suffix."""
+        return f"{self.category}/{self.tool}--{self.name}"
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """All calls, in their order."""
+        return (*self.before, ToolCall(self.tool, self.arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, as Mixpanel sees it wherever it really goes.
+
+    url: Mixpanel's own, without the query
+    query: each parameter with its values, in the order in which they were sent
+    media_type: of the body, empty where there is none
+    """
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    media_type: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    headers: the few that a client acts on, by name in small letters
+    body: never compressed; `content-encoding: gzip` among the headers says that it travels so
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A request with its answer."""
+
+    asked: Asked
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A call of a tool with what the server answered at the time, the result of `tools/call` as it is."""
+
+    call: ToolCall
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a tape comes from.
+
+    at: when, ISO 8601 in UTC
+    clock: the instant at which the server's clock stood; a replay's stands there too
+    region: of the project that was asked
+    data: what the emulator served; None for live Mixpanel
+    versions: of what took part, by name
+    """
+
+    at: str
+    target: Target
+    clock: str
+    region: str
+    data: Mapping[str, Any] | None
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """All of one case; faults: those that the emulator was told of."""
+
+    case: str
+    recorded: Recorded
+    interactions: tuple[Interaction, ...]
+    exchanges: tuple[Exchange, ...] = ()
+    faults: tuple[Mapping[str, Any], ...] = ()
+
+
+def place(directory: Path, case: str) -> Path:
+    """The file of a case's tape.
+
+    Raises:
+        HarnessError: NO_SUCH_CASE (exit 2): it is no case's id.
+    """
+    category, _, rest = case.partition("/")
+    tool, dashes, name = rest.partition("--")
+    if not dashes or not all(_NAME.fullmatch(part) for part in (category, tool, name)):
+        raise HarnessError(
+            "NO_SUCH_CASE",
+            f"{case[:200]!r} is no case's id",
+            fix="write it as live/segmentation--example",
+            exit_code=Exit.USAGE,
+        )
+    return directory / category / f"{tool}--{name}{SUFFIX}"
+
+
+def found(directory: Path) -> dict[str, Path]:
+    """Every tape below a directory, by its case's id, sorted."""
+    files = sorted(directory.glob(f"*/*--*{SUFFIX}"))
+    return {file.relative_to(directory).as_posix().removesuffix(SUFFIX): file for file in files}
+
+
+def too_large(case: str, size: int) -> NoReturn:
+    """Refuse a tape that nobody would review.
+
+    Raises:
+        HarnessError: TAPE_TOO_LARGE
+    """
+    raise HarnessError(
+        "TAPE_TOO_LARGE",
+        f"the tape of {case} has {size:,} bytes, and {LARGEST_BYTES:,} are allowed",
+        fix="let the case ask for fewer days, fewer events, or a limit",
+    )

@@ -1,0 +1,15 @@
+"""What several cases share: days, the local table that SQL is asked about, and a store without any."""
+
+from typing import Any
+
+from harness.suite.case import Call
+
+JUNE: dict[str, Any] = {"from_date": "2025-06-01", "to_date": "2025-06-30"}
+LAST_WEEK: dict[str, Any] = {"from_date": "2025-06-24", "to_date": "2025-06-30"}
+LAST_DAY: dict[str, Any] = {"from_date": "2025-06-30", "to_date": "2025-06-30"}
+BEFORE_ALL: dict[str, Any] = {"from_date": "2024-01-01", "to_date": "2024-01-07"}
+
+TABLE = Call("fetch_events", {**LAST_WEEK, "events": ["Purchase", "Checkout"], "table": "orders"})
+"""A week of purchases and checkouts as the table `orders`: facts `table/…`."""
+NOTHING = Call("fetch_events", {**BEFORE_ALL, "events": ["Purchase"], "table": "orders"})
+"""The same table without a row."""

@@ -1,0 +1,288 @@
+"""The copilot's page in a browser: what a person sees of an answer, of an error, and of a tool that asks."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from fixtures.dataset import truths
+from fixtures.dataset.truths import Truths
+from tests.e2e.conftest import DATA_SET, SETTINGS
+from tests.support import brute_force
+from tests.support.copilot import running_copilot
+from tests.support.emulator import Emulator
+from tests.support.faults import going_wrong
+from tests.support.ports import free_port
+from tests.support.repository import ROOT
+from tests.support.stack import Stack, taken_down
+
+pytestmark = pytest.mark.e2e
+
+CHROMIUM = "/usr/bin/chromium"
+ARTEFACTS = ROOT / "artefacts/copilot"
+NOW = {"MP_NOW": DATA_SET.last_day.isoformat()}
+YESTERDAY = (DATA_SET.last_day - timedelta(days=1)).isoformat()
+PATIENCE_MS = 90_000
+SLOW = {"kind": "latency", "value": 60_000, "path": "*/segmentation*"}
+LOOKS: list[tuple[str, int, int, Any]] = [
+    ("wide-light", 1280, 900, "light"), ("wide-dark", 1280, 900, "dark"),
+    ("narrow-light", 390, 844, "light"), ("narrow-dark", 390, 844, "dark"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truths:
+    return truths(DATA_SET.seed, DATA_SET.users, DATA_SET.days, DATA_SET.last_day)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole stack, as `harness up` starts it.
+
+    url: the front door, behind which the page is
+    """
+
+    stack: Stack
+    emulator: Emulator
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.stack.ports['nginx']}/"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Whole]:
+    """Emulator, server, copilot and nginx; the tests leave it as it is, or bring back what they ended."""
+    # Twenty seconds of silence end a call: only the server's pings let a longer one through.
+    silence = {"COPILOT_SILENCE_MS": "20000"}
+    settings = SETTINGS | silence | {"HARNESS_STACK_SERVICES": "emulator,mcp,copilot,nginx"}
+    ports = {name: free_port() for name in ("emulator", "mcp", "copilot", "nginx")}
+    with taken_down(Stack(tmp_path_factory.mktemp("whole"), cache_dir, settings, ports=ports)) as stack:
+        stack.good("up")
+        about = stack.good("status")["facts"]["emulator"]
+        yield Whole(stack, Emulator(f"http://127.0.0.1:{ports['emulator']}", about))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox refuses to run as root, which a container is.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, whole: Whole) -> Iterator[Page]:
+    """The page through the front door, just opened."""
+    with opened(browser, whole.url) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    """The page at this address; red at the end for any error of its own, or a breach of its policy."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda one: errors.append(one.text) if "Content Security" in one.text else None)
+    try:
+        page.goto(url)
+        expect(page.locator("#voice")).to_have_text("Planner, no language model", timeout=PATIENCE_MS)
+        yield page
+    finally:
+        page.close()
+    assert errors == []
+
+
+def ask(page: Page, question: str) -> Any:
+    """Ask, and wait until the answer is whole; the part of the page with it."""
+    begin(page, question)
+    return finished(page)
+
+
+def begin(page: Page, question: str) -> None:
+    page.get_by_label("Your question").fill(question)
+    page.get_by_role("button", name="Ask", exact=True).click()
+
+
+def finished(page: Page, patience_ms: float = PATIENCE_MS) -> Any:
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible(timeout=patience_ms)
+    return page.locator("article.turn").last
+
+
+def test_three_questions_find_the_planted_truths(page: Page, truth: Truths, raw_events: list[dict[str, Any]]) -> None:
+    drop, bottleneck = truth.metric_drop, truth.funnel_bottleneck
+    assert drop is not None
+    assert bottleneck is not None
+    in_every_look(page, "0-welcome")
+    fell = ask(page, f"Why did {drop.event} fall?")
+    for said in [drop.day, f"{100 * drop.realised_share:.1f} %", *drop.segment.values()]:
+        expect(fell.locator(".words")).to_contain_text(said)
+    expect(fell.get_by_role("img", name="Line chart").first).to_be_visible()
+    in_every_look(page, "1-drop")
+
+    funnels = rows_of(ask(page, "Which funnels are there?"))
+    (funnel,) = [name for number, name in funnels if number == str(bottleneck.funnel_id)]
+    drains = ask(page, f"Where do users drop out of the {funnel} funnel?")
+    ((name, value),) = bottleneck.segment.items()
+    for said in [bottleneck.step, f"{name} = {value}"]:
+        expect(drains.locator(".words")).to_contain_text(said)
+    in_every_look(page, "2-funnel")
+
+    top = ask(page, "What were yesterday's top events?")
+    counts = Counter(one["event"] for one in raw_events if brute_force.day_of(one) == YESTERDAY)
+    assert {event: int(count) for event, count in rows_of(top)} == dict(counts)
+    in_every_look(page, "3-top")
+
+
+def in_every_look(page: Page, name: str) -> None:
+    """Keep pictures of the last answer, wide and narrow, light and dark; nothing may stick out of the window."""
+    for look, width, height, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate("document.querySelector('article.turn:last-child')?.scrollIntoView({behavior: 'instant'})")
+        shoot(page, f"{look}-{name}")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def rows_of(part: Any) -> list[list[str]]:
+    """The cells of the tables in a part of the page, row by row."""
+    rows: list[list[str]] = part.locator("table tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    return rows
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of the window once nothing in it moves."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    still = "() => new Promise(done => { const at = scrollY; setTimeout(() => done(at === scrollY), 120); })"
+    page.wait_for_function(still)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def test_the_whole_way_can_be_gone_by_keyboard(page: Page) -> None:
+    expect(page.get_by_label("Your question")).to_be_focused()
+    page.keyboard.type("Which events are there?")
+    page.keyboard.press("Enter")
+    finished(page)
+    expect(page.get_by_label("Your question")).to_be_focused()
+    expect(page.locator("#status")).to_contain_text("Answer: ")
+    for _ in range(3):
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    focused = page.evaluate("document.activeElement.tagName")
+    assert focused in {"SUMMARY", "DIV", "BUTTON"}
+
+
+def test_a_dialog_asks_for_what_the_tool_asks(page: Page) -> None:
+    begin(page, "Guide me through an analysis")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("guided_analysis asks", timeout=PATIENCE_MS)
+    shoot(page, "dialog")
+    dialog.get_by_label("Focus").select_option(label="engagement")
+    dialog.get_by_role("button", name="Continue").click()
+    expect(dialog.get_by_label("Property")).to_be_visible(timeout=PATIENCE_MS)
+    dialog.get_by_role("button", name="Decline").click()
+    answer = finished(page)
+    expect(dialog).to_be_hidden()
+    expect(answer.get_by_role("img", name="done")).not_to_have_count(0)
+
+
+def test_escape_in_a_dialog_cancels_the_question_and_not_the_chat(page: Page) -> None:
+    begin(page, "Guide me through an analysis")
+    expect(page.get_by_role("dialog")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+    answer = finished(page)
+    expect(answer.locator(".words")).to_contain_text("closed without an answer")
+
+
+def test_a_running_tool_shows_its_time_and_can_be_cancelled(page: Page, whole: Whole) -> None:
+    with going_wrong(whole.emulator, SLOW):
+        begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=hour")
+        expect(page.get_by_role("img", name="running")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".steps .time")).to_have_text(re.compile(r"^[1-9]\d*(\.\d)? s$"), timeout=PATIENCE_MS)
+        shoot(page, "running")
+        page.get_by_role("button", name="Cancel").click()
+        answer = finished(page)
+    expect(answer).to_contain_text("Cancelled.")
+    expect(answer.get_by_role("img", name="cancelled")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "seconds", [60, pytest.param(360, marks=[pytest.mark.soak, pytest.mark.timeout(700)])], ids=lambda s: f"{s} s"
+)
+def test_a_long_tool_reaches_the_page_though_the_network_is_silent(page: Page, whole: Whole, seconds: int) -> None:
+    with going_wrong(whole.emulator, {"kind": "latency", "value": 1000 * seconds, "path": "*/export*"}):
+        began = time.monotonic()
+        begin(page, f"stream_events from_date={YESTERDAY} to_date={YESTERDAY} limit=5")
+        answer = finished(page, 1000 * seconds + PATIENCE_MS)
+    assert time.monotonic() - began >= seconds
+    assert len(rows_of(answer)) == 5
+    expect(answer.get_by_role("img", name="done")).to_be_visible()
+
+
+def test_an_error_shows_its_cause_and_its_fix(page: Page) -> None:
+    answer = ask(page, f"segmentation event=Serch from_date={YESTERDAY} to_date={YESTERDAY}")
+    alert = answer.get_by_role("alert")
+    expect(alert).to_contain_text("Event not found: Serch")
+    expect(alert).to_contain_text("What to do:")
+    expect(alert).to_contain_text("EVENT_NOT_FOUND")
+    shoot(page, "error")
+
+
+HOSTILE = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+
+
+def test_markup_in_data_is_text(page: Page) -> None:
+    answer = ask(page, f'segmentation event="{HOSTILE}" from_date={YESTERDAY} to_date={YESTERDAY}')
+    expect(answer.get_by_role("alert")).to_contain_text("<img src=x")
+    ask(page, f"fetch_events from_date={YESTERDAY} to_date={YESTERDAY}")
+    query = f"select '{HOSTILE.replace(chr(39), chr(34))}' as \"<b>name</b>\", 3 as n"
+    table = ask(page, f"sql query={json.dumps(query)}")
+    expect(table.locator("td").first).to_contain_text("<img src=x")
+    expect(table.locator("th").first).to_have_text("<b>name</b>")
+    assert page.title() == "Mixpanel Copilot"
+    assert page.locator("main img:not([role])").count() == 0
+    assert page.locator("main script, main b").count() == 0
+
+
+def test_a_server_that_is_killed_is_told_and_the_next_question_works_after_harness_up(page: Page, whole: Whole) -> None:
+    with going_wrong(whole.emulator, SLOW):
+        begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=week")
+        expect(page.get_by_role("img", name="running")).to_be_visible(timeout=PATIENCE_MS)
+        (pid,) = [one["pid"] for one in whole.stack.good("status")["services"] if one["name"] == "mcp"]
+        os.kill(pid, signal.SIGKILL)
+        answer = finished(page)
+    expect(answer.get_by_role("alert")).to_contain_text("segmentation could not be finished", ignore_case=True)
+    expect(answer.get_by_role("alert")).to_contain_text("harness up")
+    expect(page.locator("#tools")).to_have_text("MCP server not reached: harness up", timeout=PATIENCE_MS)
+    shoot(page, "server-gone")
+    whole.stack.good("up")
+    expect(ask(page, "Which funnels are there?").locator("table")).to_be_visible()
+    expect(page.locator("#tools")).to_contain_text("tools of 2 servers", timeout=PATIENCE_MS)
+
+
+def test_a_copilot_that_ended_is_told_too(browser: Browser, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/mcp"
+    with ExitStack() as stack:
+        copilot = stack.enter_context(running_copilot(tmp_path / "log", free_port(), url, **NOW))
+        page = stack.enter_context(opened(browser, copilot.url))
+        expect(ask(page, "Which events are there?").get_by_role("alert")).to_contain_text("nobody answers at")
+        copilot.process.terminate()
+        copilot.process.wait(timeout=30)
+        expect(ask(page, "Which events are there?").get_by_role("alert")).to_contain_text(
+            "The copilot does not answer", ignore_case=True
+        )

@@ -1,0 +1,189 @@
+"""A tape is text that a person can review, and comes back as it was; what is cut or hostile is refused."""
+
+import gzip
+import json
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.cassettes import canonical, written
+from harness.cassettes import tape as tapes
+from harness.cassettes.tape import Answer, Asked, Interaction
+from harness.errors import HarnessError
+from tests.harness.cassettes.made import CASE, interaction, refused, tape
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")),
+    st.builds(
+        lambda value, ascii_: json.dumps(value, ensure_ascii=ascii_).encode("utf-8", "replace"), JSON, st.booleans()
+    ),
+    st.lists(JSON, max_size=3).map(lambda rows: "\n".join(map(json.dumps, rows)).encode()),
+)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+PAIRS = st.lists(st.tuples(NAMES, NAMES), max_size=5).map(tuple)
+HEADERS = st.dictionaries(st.sampled_from(canonical.KEPT_HEADERS), st.text("abc/; =0123456789", max_size=10))
+REQUESTS = st.one_of(
+    st.builds(Asked, st.just("GET"), st.just("https://mixpanel.com/api/query/x"), PAIRS),
+    st.builds(
+        Asked, st.just("POST"), st.just("https://mixpanel.com/api/query/x"), PAIRS, st.just("application/json"), BODIES
+    ),
+    st.builds(
+        Asked,
+        st.just("POST"),
+        st.just("https://mixpanel.com/api/query/jql"),
+        PAIRS,
+        st.just(written.FORM),
+        PAIRS.map(lambda pairs: urlencode(pairs).encode()),
+    ),
+)
+INTERACTIONS = st.builds(Interaction, REQUESTS, st.builds(Answer, st.integers(200, 599), HEADERS, BODIES))
+
+
+@given(st.lists(INTERACTIONS, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_every_answer_comes_back_as_it_was_and_every_request_means_the_same(given: list[Interaction]) -> None:
+    whole = tape(*given)
+    again = written.parsed(written.text_of(whole), CASE)
+    assert [each.answer for each in again.interactions] == [each.answer for each in given]
+    assert [canonical.key(each.asked) for each in again.interactions] == [canonical.key(each.asked) for each in given]
+    assert again.exchanges == whole.exchanges
+    # What was read and is written anew is the same text: a tape nobody touched has no diff.
+    assert written.text_of(again) == written.text_of(whole)
+
+
+@given(INTERACTIONS)
+@settings(max_examples=40, deadline=None)
+def test_a_journal_line_says_the_same_as_a_tape(given: Interaction) -> None:
+    line = json.loads(json.dumps(written.interaction_value(given)))
+    again = written.interaction(line)
+    assert again.answer == given.answer
+    assert canonical.key(again.asked) == canonical.key(given.asked)
+
+
+def test_json_stands_a_member_a_line_and_an_export_an_event_a_line() -> None:
+    export = b'{"event":"A","properties":{"time":1}}\n{"event":"B","properties":{"time":2}}\n'
+    text = written.text_of(tape(interaction(body=b'{"a":1,"b":[true,null]}'), interaction(1, export)))
+    lines = text.splitlines()
+    assert '       "a": 1,' in lines
+    assert '      {"event":"B","properties":{"time":2}}' in lines
+
+
+@pytest.mark.parametrize("body", [b'{"a":1.50}', b'{"a":1,"a":2}', b'{"a":"\\/"}', b'{"a" :1}', b"[1,2]\n"])
+def test_json_that_could_not_be_had_back_stays_as_it_is(body: bytes) -> None:
+    again = written.parsed(written.text_of(tape(interaction(body=body))), CASE)
+    assert again.interactions[0].answer.body == body
+
+
+def test_a_tape_that_is_cut_anywhere_is_an_error(tmp_path: Path) -> None:
+    file = written.write(tmp_path, tape(interaction(1, "ü\n€".encode()), interaction(2), interaction(3)))
+    data = file.read_bytes()
+    for end in range(len(data) - 1):
+        file.write_bytes(data[:end])
+        assert refused(tmp_path).code in {"TAPE_CUT", "TAPE_UNREADABLE"}, data[:end][-40:]
+    file.write_bytes(data[:-1])
+    assert len(written.read(tmp_path, CASE).interactions) == 3, "the last line end alone may be missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "cut"),
+        ("just words", "dict"),
+        ("- a\n- b", "dict"),
+        ("!!python/object/apply:os.system ['true']", "python"),
+        ("format: 1\ncase: &a [x, *a]\nend: 0", ""),
+        ("a: &a [1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b]\nformat: 1\nend: 0", ""),
+        ("[" * 5000, ""),
+        ("\x00", ""),
+        ("<<<<<<< ours\nformat: 1\n=======\nformat: 2\n>>>>>>> theirs", ""),
+    ],
+)
+def test_what_is_no_tape_is_refused_with_a_reason(text: str, word: str, tmp_path: Path) -> None:
+    file = tapes.place(tmp_path, CASE)
+    file.parent.mkdir()
+    file.write_text(text)
+    error = refused(tmp_path)
+    assert error.code in {"TAPE_UNREADABLE", "TAPE_CUT"}
+    assert word in error.cause
+    assert "harness record" in error.fix
+
+
+def changed(old: str, new: str) -> str:
+    text = written.text_of(tape(interaction(1), interaction(2)))
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("end: 2", "end: 3", "TAPE_CUT"),
+        ("format: 1", "format: 2", "TAPE_UNREADABLE"),
+        ("status: 200", "status: 9000", "TAPE_UNREADABLE"),
+        ("status: 200", "status: 'two hundred'", "TAPE_UNREADABLE"),
+        ("method: GET", "methods: GET", "TAPE_UNREADABLE"),
+        ("json: |-", "base64: '!'\n    json: |-", "TAPE_UNREADABLE"),
+        ("target: emulator", "target: nowhere", "TAPE_UNREADABLE"),
+        (CASE, "live/funnel--example", "TAPE_UNREADABLE"),
+    ],
+)
+def test_a_tape_that_says_something_impossible_is_refused(old: str, new: str, code: str, tmp_path: Path) -> None:
+    file = tapes.place(tmp_path, CASE)
+    file.parent.mkdir()
+    file.write_text(changed(old, new))
+    assert refused(tmp_path).code == code
+
+
+def test_a_missing_tape_says_how_to_record_it(tmp_path: Path) -> None:
+    error = refused(tmp_path)
+    assert (error.code, error.fix) == ("TAPE_MISSING", "record it: harness record --only segmentation")
+
+
+@pytest.mark.parametrize(
+    "case", ["", "live", "live/x", "../../etc/passwd--x", "live/../x--y", "live/X--y", "live/a--b\n"]
+)
+def test_a_case_that_would_be_another_file_is_refused(case: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, case).code == "NO_SUCH_CASE"
+
+
+def test_a_tape_that_nobody_would_review_is_neither_written_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written.write(tmp_path, tape(interaction(1, b"x" * 5000)))
+    monkeypatch.setattr(tapes, "LARGEST_BYTES", 4000)
+    assert refused(tmp_path).code == "TAPE_TOO_LARGE"
+    with pytest.raises(HarnessError, match="ask for fewer days"):
+        written.write(tmp_path, tape(interaction(1, b"x" * 5000)))
+    assert len(list(tmp_path.rglob("*"))) == 2, "the directory, and the tape that was there"
+
+
+def test_a_write_that_fails_leaves_the_old_tape_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written.write(tmp_path, tape(interaction(1)))
+    before = file.read_bytes()
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        written.write(tmp_path, tape(interaction(2)))
+    assert file.read_bytes() == before
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_gzip_is_no_business_of_the_text() -> None:
+    packed = Interaction(interaction().asked, Answer(200, {"content-encoding": "gzip"}, b"plain words"))
+    text = written.text_of(tape(packed))
+    assert "plain words" in text
+    assert gzip.compress(b"plain words").hex() not in text
