@@ -124,6 +124,16 @@ def _words(command: Any, *, optional_arguments: bool = False) -> str:
     return " ".join(f"`{word}`" for word in words) or "nothing"
 
 
+def check_table() -> str:
+    """Every check of the doctor: id, what it proves, how bad it is, what it needs."""
+    from harness.doctor.catalogue import rows
+
+    return _table(
+        ("check", "what it proves", "if not", "needs"),
+        ((f"`{name}`", proves, severity, needs) for name, proves, severity, needs in rows()),
+    )
+
+
 def exit_code_table() -> str:
     """Every exit code and its meaning."""
     return _table(("code", "meaning"), ((str(int(code)), MEANINGS[code]) for code in Exit))
@@ -136,6 +146,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "environment": environment_table,
     "commands": command_table,
     "mp": mp_table,
+    "checks": check_table,
     "exit-codes": exit_code_table,
 }
 

@@ -277,6 +277,10 @@ class MixpanelAPIClient:
         )
         return self._try(asked, lambda: self._whatever(asked))
 
+    def mask(self, text: str) -> str:
+        """The text without the account's secret: for words of an answer that are shown as they came."""
+        return self._credentials.mask(text)
+
     @staticmethod
     @contextmanager
     def counted() -> Iterator[Sent]:

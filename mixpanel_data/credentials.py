@@ -79,7 +79,9 @@ class Credentials(BaseModel):
         secret = self.secret.get_secret_value()
         basic = base64.b64encode(f"{self.username}:{secret}".encode()).decode()
         forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret)}
-        forms |= {basic, quote(basic, safe="")}
+        # The older way to send a project's secret: as the username, without a password.
+        alone = {base64.b64encode(f"{secret}{end}".encode()).decode() for end in ("", ":")}
+        forms |= {basic, quote(basic, safe=""), *alone, *(quote(form, safe="") for form in alone)}
         # Twice: what is repeated within a JSON text may have been one already.
         for _ in range(2):
             forms |= {json.dumps(form, ensure_ascii=plain)[1:-1] for form in forms for plain in (True, False)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from mixpanel_data import arguments
@@ -93,13 +93,21 @@ def asked(
     return Export(client, first, last, wanted, where, limit)
 
 
-def check_complete(loaded: Loaded) -> None:
-    """Refuse what ends with a line that is no event: a failure after the first byte, under a status of 200.
+def complete(loaded: Loaded, mask: Callable[[str], str]) -> Loaded:
+    """What was loaded, with nothing secret in the lines that are shown as they came.
+
+    Args:
+        mask: takes secrets out of a text; a proxy's page in the place of events may repeat what it was sent
+
+    Raises:
+        IncompleteExportError: it ends with a line that is no event: a failure after the first byte, under a status
+            of 200.
 
     Source: reference/mixpanel-api.md, section 8
     """
     if loaded.last_line is not None:
-        raise incomplete(loaded.last_line, loaded.lines)
+        raise incomplete(mask(loaded.last_line), loaded.lines)
+    return replace(loaded, sample=tuple(mask(line) for line in loaded.sample))
 
 
 def incomplete(last_line: str, lines: int) -> IncompleteExportError:

@@ -144,7 +144,7 @@ class _Task:
                 with Inflow(staging, directory) as inflow:
                     download = interrupts.current().apart(lambda: self._download(days, inflow, tell))
                     loaded = inflow.finish()
-                export.check_complete(loaded)
+                loaded = export.complete(loaded, self.asked.client.mask)
             fetched_at = clock.now()
             merged = merge.merge(
                 staging,

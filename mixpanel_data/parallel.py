@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mixpanel_data import arguments, clock, interrupts, pieces, progress
 from mixpanel_data.endpoints import ENDPOINTS
 from mixpanel_data.errors import AuthenticationError, IncompleteExportError, MixpanelDataError
-from mixpanel_data.export import check_complete
+from mixpanel_data.export import complete
 from mixpanel_data.local import merge
 from mixpanel_data.local.inflow import Inflow, no_room
 from mixpanel_data.local.load import Loaded, Staging
@@ -336,7 +336,7 @@ class _Run:
             with Inflow(staging, self._directory) as inflow:
                 _pour(arrived.spool, inflow, gzipped=arrived.gzipped)
                 loaded = inflow.finish()
-            check_complete(loaded)
+            loaded = complete(loaded, job.export.client.mask)
             merged = merge.merge(
                 staging,
                 loaded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def transform_event(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def stream_events(export: Export, *, raw: bool) -> Iterator[dict[str, Any]]:
     """Source: reference/mixpanel-api.md, section 8"""
-    skipped = _Skipped()
+    skipped = _Skipped(export.client.mask)
     with export.client.stream(ENDPOINTS["export"], export.parameters()) as texts:
         for line in _lines(texts):
             event = _event(line)
@@ -69,21 +69,25 @@ def stream_events(export: Export, *, raw: bool) -> Iterator[dict[str, Any]]:
 class _Skipped:
     """Lines that are no event; the last line being one means that the export is not whole."""
 
-    def __init__(self) -> None:
-        self.number, self.lines, self.last = 0, 0, None
-
-    last: bytes | None
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self.number = 0
+        self.last: bytes | None = None
+        self._mask = mask
 
     def note(self, line: bytes) -> None:
         self.number += 1
         self.last = line
-        _LOG.warning("a line of the export is not an event, and is skipped: %r", _shown(line))
+        _LOG.warning("a line of the export is not an event, and is skipped: %r", self._shown(line))
 
     def tell(self) -> None:
         if self.last is not None:
-            raise incomplete(_shown(self.last), self.number)
+            raise incomplete(self._shown(self.last), self.number)
         if self.number:
             _LOG.warning("%d lines of the export were skipped", self.number)
+
+    def _shown(self, line: bytes) -> str:
+        # Masked before it is cut: half a secret is one no mask would know.
+        return self._mask(line.strip()[: 64 * _LONGEST_SAMPLE].decode("utf-8", "replace"))[:_LONGEST_SAMPLE]
 
 
 def _lines(texts: Iterator[bytes]) -> Iterator[bytes]:
@@ -131,7 +135,3 @@ def _derived(name: str, ms: int, distinct_id: str, properties: Mapping[str, Any]
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _shown(line: bytes) -> str:
-    return line.strip()[: 4 * _LONGEST_SAMPLE].decode("utf-8", "replace")[:_LONGEST_SAMPLE]

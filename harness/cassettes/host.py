@@ -42,6 +42,7 @@ from harness.cassettes.seam import caught
 from harness.cassettes.tape import Case, Exchange, Recorded, Tape
 from harness.cassettes.virtual import Standing
 from harness.errors import Exit, HarnessError
+from harness.stack import processes
 from mixpanel_data import ConfigError, budget, clock
 from mixpanel_data.credentials import Credentials, api_base_url, resolve
 from mp_mcp_server import server as servers
@@ -304,7 +305,8 @@ def hosted(tapes: Path, session: Session | None = None) -> Iterator[Host]:
         raise HarnessError(
             "CREDENTIALS_MISSING", error.message, fix=str(error.fix), exit_code=Exit.CREDENTIALS
         ) from None
-    with tempfile.TemporaryDirectory(prefix="harness-case-") as stores:
+    # A session's own directory goes with the session, also after a kill.
+    with tempfile.TemporaryDirectory(prefix="harness-case-", dir=session.directory if session else None) as stores:
         host = Host(Mode(tapes, session), credentials, Path(stores))
         with host.entered():
             yield host
@@ -322,7 +324,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(own)
     session = Session(options.record) if options.record else None
     try:
-        with hosted(session.tapes if session else options.play, session) as host:
+        # The server passes a signal on when it has served to its end: that must not be the end of what tidies up.
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            processes.ending_by_signal(),
+            hosted(session.tapes if session else options.play, session) as host,
+        ):
             if options.shelf:
                 host.shelve()
             from mp_mcp_server import cli
@@ -333,6 +340,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         sys.stderr.write(f"mp-mcp-server: {error.code}: {error.cause}; fix: {error.fix}\n")
         return 1
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -173,6 +173,7 @@ class Studio:
         Raises:
             HarnessError: LOCKED (exit 124): another recording is going on there
         """
+        self.state.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.state.lock(clock.Deadline(LOCK_S)):
             self._clear()
             try:

@@ -1,6 +1,7 @@
-"""What a client is shown, as a reviewed file: names, descriptions, schemas, annotations.
+"""What a client is shown, as reviewed files: names, descriptions, schemas, annotations of tools and all else.
 
-After a change that is meant: UPDATE_SURFACE=1 pytest tests/mp_mcp_server/test_surface.py, and read the difference.
+After a change that is meant: UPDATE_SURFACE=1 pytest tests/mp_mcp_server/test_surface.py, and read the difference. The
+failing test says which changes break somebody.
 """
 
 import json
@@ -17,10 +18,15 @@ from fastmcp.utilities.tests import asgi_client
 from mcp_types import ListToolsRequest
 
 import mp_mcp_server
+from harness.suite.surface import changes
 from mp_mcp_server.server import Settings, build
 
 pytestmark = pytest.mark.anyio
-REVIEWED = Path(__file__).with_name("surface.json")
+REVIEWED = {
+    "tools": Path(__file__).with_name("surface.json"),
+    "beside tools": Path(__file__).with_name("surface_beside_tools.json"),
+}
+UPDATE = "if this is meant: UPDATE_SURFACE=1 pytest tests/mp_mcp_server/test_surface.py"
 
 
 @pytest.fixture
@@ -30,13 +36,52 @@ async def surface() -> list[dict[str, Any]]:
         return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in await client.list_tools()]
 
 
-async def test_the_surface_is_the_reviewed_one(surface: list[dict[str, Any]]) -> None:
-    written = json.dumps(surface, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+@pytest.fixture
+async def beside_tools() -> dict[str, Any]:
+    """What else is listed."""
+    async with Client(build(Settings())) as client:
+        listed = {
+            "resources": await client.list_resources(),
+            "templates": await client.list_resource_templates(),
+            "prompts": await client.list_prompts(),
+        }
+    return {
+        part: [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in each]
+        for part, each in listed.items()
+    }
+
+
+def judged(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What a reader of a red test needs: each change, those that break somebody first."""
+    found = sorted(changes(before, after), key=lambda change: not change.breaking)
+    breaking = sum(change.breaking for change in found)
+    told = f"{breaking} breaking and {len(found) - breaking} harmless changes"
+    return "\n".join([told, *map(str, found), UPDATE])
+
+
+async def test_the_surface_is_the_reviewed_one(surface: list[dict[str, Any]], beside_tools: dict[str, Any]) -> None:
+    shown: dict[str, Any] = {"tools": surface, "beside tools": beside_tools}
+    written = {
+        part: json.dumps(each, indent=2, ensure_ascii=False, sort_keys=True) + "\n" for part, each in shown.items()
+    }
     if os.environ.get("UPDATE_SURFACE"):
-        REVIEWED.write_text(written)
-    assert written == REVIEWED.read_text(), (
-        "if this is meant: UPDATE_SURFACE=1 pytest tests/mp_mcp_server/test_surface.py"
+        for part, text in written.items():
+            REVIEWED[part].write_text(text)
+    before = {part: file.read_text() for part, file in REVIEWED.items()}
+    told = judged(
+        {"tools": json.loads(before["tools"]), **json.loads(before["beside tools"])}, {"tools": surface, **beside_tools}
     )
+    assert written == before, told
+
+
+def test_a_red_lock_tells_what_breaks_somebody_from_what_does_not() -> None:
+    tools = json.loads(REVIEWED["tools"].read_text())
+    after = [{**tool, "description": "Other words."} for tool in tools if tool["name"] != "jql"]
+    told = judged({"tools": tools}, {"tools": after}).splitlines()
+    assert told[0] == f"1 breaking and {len(after)} harmless changes"
+    assert told[1] == "breaking: tools/jql: is gone"
+    assert told[2].startswith("harmless: tools/")
+    assert told[-1] == UPDATE
 
 
 async def test_every_input_property_says_what_it_is_and_nothing_else_is_taken(surface: list[dict[str, Any]]) -> None:

@@ -162,7 +162,8 @@ def test_the_control_route_refuses_what_makes_no_sense(player: Hosted, made: Mad
 def test_a_shelf_answers_whatever_was_recorded_as_often_as_it_is_asked_beside_another_host(
     made: Made, player: Hosted, tmp_path: Path
 ) -> None:
-    with playing(made.tapes, tmp_path, shelf=True) as host:
+    (tmp_path / "tmp").mkdir()
+    with playing(made.tapes, tmp_path, shelf=True, TMPDIR=str(tmp_path / "tmp")) as host:
         player.good("/_cassettes/begin", {"case": SIGN_UPS.id})
         for case in (SIGN_UPS, EVENTS, SIGN_UPS):
             told = host.call(case.tool, case.arguments)
@@ -221,7 +222,8 @@ def test_each_request_is_on_disk_before_its_answer_is_given(emulator: Emulator, 
         host.process.send_signal(signal.SIGTERM)
         host.process.wait(timeout=30)
     assert len(Session(tmp_path / "session").journal(SLOW.id).read()) == len(SLOW.calls), "and nothing is written late"
-    assert not (tmp_path / "session" / "tapes").exists()
+    left = {each.name for each in (tmp_path / "session").iterdir()}
+    assert left == {"session.json", "journals"}, "neither a tape nor a database"
 
 
 def stopped_and_gone_on(emulator: Emulator, home: Path, seed: int, kills: int) -> None:
