@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mixpanel_data import Workspace
 
 pytestmark = pytest.mark.anyio
+# Long enough that it does not stand in what is sealed by chance.
+COUNTED = 424_242_424_242
 
 DEADLINE_S = 20
 
@@ -139,7 +141,7 @@ class Toys:
 
     def _count(self) -> int:
         self.counted += 1
-        return 41 + self.counted
+        return COUNTED - 1 + self.counted
 
 
 @pytest.fixture
@@ -195,7 +197,7 @@ async def test_a_person_is_asked_in_each_era_and_nothing_is_computed_twice(
     async with Client(server, mode=era, elicitation_handler=person) as client:
         heard = (await client.call_tool("confirm", {"topic": "that"})).structured_content
     assert heard == {
-        "outcome": outcome, "note": "later" if action == "accept" else "", "counted": 42, "said": "", "by": "",
+        "outcome": outcome, "note": "later" if action == "accept" else "", "counted": COUNTED, "said": "", "by": "",
     }  # fmt: skip
     assert questions == ["Go on with that?"]
     assert toys.counted == 1
@@ -226,14 +228,14 @@ async def test_what_a_client_was_not_asked_it_cannot_answer(server: FastMCP, toy
         first = await session.call_tool("confirm", {}, allow_input_required=True)
         assert isinstance(first, InputRequiredResult)
         assert first.request_state is not None
-        assert "42" not in first.request_state
+        assert str(COUNTED) not in first.request_state
         forged: dict[str, Any] = {
             "count": {"action": "accept", "content": {"forged": 1}},
             "confirm": {"action": "accept", "content": {"proceed": True}},
         }
         second = await session.call_tool("confirm", {}, input_responses=forged, request_state=first.request_state)
         assert second.structured_content is not None
-        assert second.structured_content["counted"] == 42
+        assert second.structured_content["counted"] == COUNTED
         assert second.structured_content["outcome"] == "accepted"
         # without what was sealed, nothing was asked yet
         third = await session.call_tool("confirm", {}, input_responses=forged, allow_input_required=True)
@@ -305,7 +307,7 @@ async def test_the_clients_own_model_is_asked_first(
     async with Client(server, mode=era, sampling_handler=say) as client:
         heard = (await client.call_tool("word")).structured_content
     assert heard is not None
-    assert (heard["said"], heard["by"], heard["counted"]) == ("It fell.", "client:own", 42)
+    assert (heard["said"], heard["by"], heard["counted"]) == ("It fell.", "client:own", COUNTED)
     assert toys.counted == 1
     assert model.received == []
     assert told[0].startswith("Word it.")
