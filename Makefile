@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 # What an activated environment or a tool manager leaves in the shell must not reach our own.
-unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET PIP_PREFIX
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET PIP_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup up down test lint bench soak docs lock

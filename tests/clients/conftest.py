@@ -19,6 +19,7 @@ import pytest
 from fixtures.dataset import Arguments, build
 from tests.fixtures.emulator import brute
 from tests.fixtures.emulator.stage import Row
+from tests.support import data_sets
 from tests.support.emulator import Emulator, running_emulator
 
 HERE = Path(__file__).parent
@@ -71,7 +72,7 @@ def day_of(row: Row) -> str:
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data-sets")
+    return data_sets.kept(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixpanel_data import Credentials, MixpanelAPIClient, Workspace, budget
+from tests.support import data_sets, examples
 from tests.support.crafted import PROJECT_ID as CRAFTED_ID
 from tests.support.crafted import SECRET as CRAFTED_SECRET
 from tests.support.crafted import write as write_crafted
@@ -17,6 +18,10 @@ from tests.support.emulator import Emulator, running_emulator
 from tests.support.scripted_http import ScriptedServer, scripted_server
 
 SECRET = "canary/secret+51"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples.hear(config)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,7 +75,7 @@ def workspace(client: MixpanelAPIClient, tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A small emulator whose last day is 2025-06-30."""
-    home = tmp_path_factory.mktemp("emulator")
+    log = tmp_path_factory.mktemp("emulator") / "log"
     arguments = (
         "--seed",
         "7",
@@ -84,7 +89,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         "2025-06-30",
         "--no-stories",
     )
-    with running_emulator(home / "log", *arguments, cache_dir=home / "cache") as running:
+    with running_emulator(log, *arguments, cache_dir=data_sets.kept(tmp_path_factory)) as running:
         yield running
 
 
@@ -105,7 +110,7 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     projects = write_crafted(home, "crafted.0a1b2c.mp-service-account")
     small = ("--users", "1", "--days", "1", "--last-day", "2025-06-30", "--now", "2025-06-30", "--no-stories")
     arguments = (*small, "--strict", "--projects", str(projects))
-    with running_emulator(home / "log", *arguments, cache_dir=home / "cache") as running:
+    with running_emulator(home / "log", *arguments, cache_dir=data_sets.kept(tmp_path_factory)) as running:
         yield running
 
 

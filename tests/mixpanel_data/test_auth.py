@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_data import (
@@ -22,6 +22,7 @@ from mixpanel_data import (
     accounts_file,
 )
 from mixpanel_data.auth import AccountInfo, ConfigManager, Credentials
+from tests.support.examples import examples
 
 SECRET = "canary/secret+51"
 COMMENTED = """\
@@ -245,7 +246,7 @@ def test_two_processes_at_once_lose_no_account(tmp_path: Path) -> None:
     assert len(default(ConfigManager(path))) == 1
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, 50)
 @given(
     name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip),
     secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_data import ConfigError, Credentials, MixpanelAPIClient, RateLimitError, clock
 from mixpanel_data.budget import PRESETS, RATES, Budget, Charge, Limit, Usage, Waiting, Window, parse, shared
 from mixpanel_data.endpoints import Rate
+from tests.support.examples import examples
 from tests.support.virtual_clock import VirtualClock
 
 HOUR = 3600
@@ -233,7 +234,7 @@ def test_a_refused_call_keeps_no_place_and_spends_nothing_elsewhere(virtual_cloc
     spend(budget, "jql")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, 60)
 @given(
     most=st.integers(1, 5),
     seconds=st.integers(1, 20),

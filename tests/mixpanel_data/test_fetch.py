@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_data import (
@@ -32,6 +32,7 @@ from mixpanel_data.local.inflow import Inflow
 from mixpanel_data.local.ledger import filters
 from mixpanel_data.local.load import Staging
 from mixpanel_data.local.merge import Piece
+from tests.support.examples import examples
 from tests.support.lines import JUNE, NOON, export, line, stored
 from tests.support.scripted_http import Reply, ScriptedServer
 from tests.support.stores import file_of
@@ -360,7 +361,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(6, 15)
 @given(
     events=st.lists(
         st.tuples(

@@ -97,7 +97,7 @@ def test_every_piece_may_be_odd_or_missing(client: MixpanelAPIClient, server: Sc
 
 
 SLICE = settings(
-    max_examples=10,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,

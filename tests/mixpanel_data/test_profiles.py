@@ -32,6 +32,7 @@ from mixpanel_data import (
     clock,
     profiles,
 )
+from tests.support import data_sets
 from tests.support.emulator import Emulator, running_emulator
 from tests.support.scripted_http import Reply, ScriptedServer
 
@@ -79,10 +80,10 @@ def nothing_is_left(workspace: Workspace) -> bool:
 @pytest.fixture(scope="module")
 def population(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An emulator with three pages of profiles, the last of them not full."""
-    home = tmp_path_factory.mktemp("population")
+    log = tmp_path_factory.mktemp("population") / "log"
     days = ("--days", "3", "--last-day", "2025-06-30", "--now", "2025-06-30")
     arguments = ("--seed", "3", "--users", str(USERS), *days, "--no-stories", "--strict")
-    with running_emulator(home / "log", *arguments, cache_dir=home / "cache") as running:
+    with running_emulator(log, *arguments, cache_dir=data_sets.kept(tmp_path_factory)) as running:
         yield running
 
 

@@ -268,7 +268,7 @@ async def test_a_second_server_with_the_same_key_goes_on_where_the_first_one_ask
     with pytest.raises(MCPError, match="requestState"):
         await asked_and_answered()
     monkeypatch.setenv("MP_STATE_KEY", "k" * 32)
-    assert (await asked_and_answered()).structured_content["counted"] == 43
+    assert (await asked_and_answered()).structured_content["counted"] == COUNTED + 1
     assert toys.counted == 2
 
 

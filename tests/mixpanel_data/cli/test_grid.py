@@ -14,11 +14,13 @@ from mixpanel_data.cli import terminal
 from mixpanel_data.cli.grid import LONGEST_CELL, Grid, as_csv, as_object, as_plain, as_table, grid
 from mixpanel_data.cli.output import Format, Output, as_json, ready
 from mixpanel_data.errors import InvalidArgumentError
+from tests.support.examples import examples
 
 HOSTILE = "\x1b[2Jgone\x9b31m\x07\r\u202eesrever\u2028\x7f\ud800"
 TEXT = st.text(st.characters(codec="utf-8"))
 
 
+@examples(25, 100)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1))
 def test_every_text_comes_out_of_a_csv_as_it_went_in(rows: list[tuple[str, str]]) -> None:
     written = as_csv(Grid(("a", "b"), tuple(rows)), safe=False)
@@ -94,6 +96,7 @@ def test_no_control_character_reaches_a_terminal(safe: str) -> None:
     text.encode("utf-8")
 
 
+@examples(25, 100)
 @given(st.text())
 def test_what_is_visible_has_nothing_unseen(text: str) -> None:
     shown = terminal.visible(text)
@@ -107,6 +110,7 @@ def test_what_people_write_is_left_as_it_is(text: str) -> None:
     assert terminal.visible(text) == text
 
 
+@examples(25, 100)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_json_means_what_it_meant_whatever_is_escaped_in_it(value: object) -> None:
     assert json.loads(as_json(value)) == value

@@ -439,7 +439,7 @@ def test_a_writer_in_another_process_is_waited_for_and_then_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.db"
-    monkeypatch.setattr(store, "LOCK_WAIT_S", 1.0)
+    monkeypatch.setattr(store, "LOCK_WAIT_S", 0.3)
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

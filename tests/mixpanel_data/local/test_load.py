@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_data import ConfigError, StorageError, credentials
@@ -17,6 +17,7 @@ from mixpanel_data.local import inflow as _inflow
 from mixpanel_data.local import load
 from mixpanel_data.local.inflow import Inflow
 from mixpanel_data.local.load import Loaded, Staging
+from tests.support.examples import examples
 
 
 def line(number: int, text: str = "", **properties: Any) -> bytes:
@@ -41,7 +42,7 @@ def ids(staging: Staging) -> list[str]:
     return [row[0] for row in staging.con.execute("select insert_id from staged order by rowid").fetchall()]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(4, 8)
 @given(
     cuts=st.lists(st.integers(0, 6000), max_size=12),
     bad=st.sets(st.integers(0, 39), max_size=8),

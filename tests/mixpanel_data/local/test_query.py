@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_data import DatabaseNotFoundError, QueryError, SQLResult, Workspace
 from mixpanel_data.local.query import json_ready
+from tests.support.examples import examples
 from tests.support.stores import file_of
 
 
@@ -120,7 +121,7 @@ def test_values_of_every_type_of_the_engine_reach_json(workspace: Workspace) -> 
     assert len(told["rows"][0]) == 24
 
 
-@settings(max_examples=50, deadline=None)
+@examples(15, 50)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text() | st.binary() | st.dates(),
