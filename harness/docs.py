@@ -130,7 +130,10 @@ def check_table() -> str:
 
     return _table(
         ("check", "what it proves", "if not", "needs"),
-        ((f"`{name}`", proves, severity, needs) for name, proves, severity, needs in rows()),
+        (
+            (f"`{name}`", proves, severity, ", ".join(f"`{need}`" for need in needs.split(", ") if need) or "nothing")
+            for name, proves, severity, needs in rows()
+        ),
     )
 
 

@@ -33,8 +33,13 @@ def show_error(error: HarnessError, *, json: bool) -> None:
     sys.stderr.flush()
 
 
-def up_text(result: Mapping[str, Any]) -> str:
-    """Where everything is after `up`, and what to do next."""
+def up_text(result: Mapping[str, Any], stack: str | None = None) -> str:
+    """Where everything is after `up`, and what to do next.
+
+    Args:
+        stack: its name, which every later command must say; None for the nameless one
+    """
+    of = f" --stack {stack}" if stack else ""
     lines = []
     for service in result["services"]:
         if service["pid"] is None:
@@ -58,8 +63,8 @@ def up_text(result: Mapping[str, Any]) -> str:
     if page:
         lines.append(f"open       {page}")
     if "mcp" in urls:
-        lines.append("try        harness call list_events")
-    lines.append("then       harness verify · harness status · harness logs -f · harness down")
+        lines.append(f"try        harness call{of} list_events")
+    lines.append(f"then       harness verify{of} · harness status{of} · harness logs{of} -f · harness down{of}")
     return "\n".join(lines)
 
 

@@ -55,8 +55,9 @@ class StackTable(_Table):
     services: tuple[str, ...] = pydantic.Field(
         default=(), description="the services that `up` starts when none is named, separated by commas; all when unset"
     )
-    target: Literal["emulator", "live"] = pydantic.Field(
-        default="emulator", description="what stands behind the server: the local `emulator`, or `live` Mixpanel"
+    target: Literal["emulator", "live", "replay"] = pydantic.Field(
+        default="emulator",
+        description="what stands behind the server: the local `emulator`, `live` Mixpanel, or tapes: `replay`",
     )
     deadline_s: float | None = pydantic.Field(
         default=None, gt=0, description="seconds that `up` may take as a whole; each service's own deadline when unset"
@@ -242,6 +243,8 @@ class Settings:
             "copilot.dir": str(self.values.copilot.dir) if self.values.copilot.dir else None,
             "nginx.port": self.values.nginx.port,
         }
+        if target == "replay":
+            return launch
         if target == "live":
             return launch | {name: self.environment.get(name) for name in ("MP_USERNAME", "MP_PROJECT_ID", "MP_REGION")}
         emulator = self.values.emulator.model_dump(mode="json", exclude={"cache_dir", "data"})

@@ -30,7 +30,9 @@ def up(
     take_port: Annotated[bool, typer.Option("--take-port", help="End a process of yours that holds a port.")] = False,
     ports: Annotated[Literal["fixed", "auto"] | None, typer.Option(help="The settings' ports, or any free.")] = None,
     data: Annotated[Path | None, typer.Option(help="A raw Mixpanel export (JSONL or .gz) as the data.")] = None,
-    target: Annotated[Literal["emulator", "live"] | None, typer.Option(help="What stands behind the server.")] = None,
+    target: Annotated[
+        Literal["emulator", "live", "replay"] | None, typer.Option(help="What stands behind the server.")
+    ] = None,
     copilot_dir: Annotated[Path | None, typer.Option(help="A checkout of the real copilot to run.")] = None,
     seed: Annotated[int | None, typer.Option(help="The data set's seed.")] = None,
     users: Annotated[int | None, typer.Option(help="Users in the data set.")] = None,
@@ -132,4 +134,4 @@ def _bring_up(settings: "Settings", wish: "Wish", *, json: bool) -> None:
         contextlib.closing(progress(as_json=json, environment=settings.environment)) as shown,
     ):
         result = bring_up(settings, begin.services(), wish, progress=shown).to_dict()
-    output.show(result, output.up_text(result), json=json)
+    output.show(result, output.up_text(result, settings.values.stack.name), json=json)

@@ -1,7 +1,7 @@
 """CHECKS: everything that the doctor looks at, in the order in which it is shown; a fact about a check stands here."""
 
 from harness.doctor.check import Check
-from harness.doctor.rows import copilot, front_door, machine, server, upstream
+from harness.doctor.rows import cassettes, copilot, front_door, machine, server, upstream
 
 CHECKS: tuple[Check, ...] = (
     *machine.CHECKS,
@@ -9,6 +9,7 @@ CHECKS: tuple[Check, ...] = (
     *server.CHECKS,
     *copilot.CHECKS,
     *front_door.CHECKS,
+    *cassettes.CHECKS,
     *machine.LAST,
 )
 

@@ -43,6 +43,11 @@ class Sight:
         """Whether Mixpanel itself stands behind the server."""
         return self.settings.values.stack.target == "live"
 
+    @property
+    def replays(self) -> bool:
+        """Whether tapes stand behind the server."""
+        return self.settings.values.stack.target == "replay"
+
     def facts(self, check: str) -> Mapping[str, Any]:
         """What a check that this one needs has found."""
         return self.found[check].facts

@@ -70,7 +70,8 @@ def attach(settings: Settings, services: Sequence[Service], wish: Wish, *, json:
             # Where each log stands has to be known before a service writes its first line.
             following.wait()
             result = up(settings, services, wish, progress=told)
-            output.show(result.to_dict(), output.up_text(result.to_dict()), json=json)
+            shown = result.to_dict()
+            output.show(shown, output.up_text(shown, settings.values.stack.name), json=json)
             code = _watch(state, result.stack, told, screen)
         except KeyboardInterrupt:
             code = Exit.INTERRUPTED

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from harness.errors import Exit, HarnessError
 from harness.settings import Settings
@@ -45,13 +46,21 @@ def emulator_command(launch: Launch) -> tuple[str, ...]:
 
 def mcp_command(launch: Launch) -> tuple[str, ...]:
     """The server's argv; its local store stands in the state directory, one for each project and data set."""
-    if launch.settings.values.stack.target == "live":
+    port = str(launch.settings.values.mcp.port)
+    target = launch.settings.values.stack.target
+    if target == "replay":
+        # What knows tapes is loaded where there are some: every other start would pay for it.
+        from harness.cassettes import launch as cassettes
+
+        tapes = Path(__file__).parents[2] / cassettes.TAPES
+        return cassettes.play(tapes, ("--transport", "http", "--host", HOST, "--port", port))
+    if target == "live":
         store = f"live-{live_credentials(launch.settings.environment)['MP_PROJECT_ID']}.db"
     else:
         store = f"{launch.about['emulator']['project']['id']}-{data_set(launch.settings)}.db"
     return _module(
         "mp_mcp_server.cli",
-        *("--transport", "http", "--host", HOST, "--port", str(launch.settings.values.mcp.port)),
+        *("--transport", "http", "--host", HOST, "--port", port),
         *("--db", str(launch.state_dir / "data" / store)),
     )
 
@@ -72,7 +81,11 @@ def emulator_environment(launch: Launch) -> Mapping[str, str | None]:
 
 
 def mcp_environment(launch: Launch) -> Mapping[str, str | None]:
-    """The four credentials: the emulator's own, or for `live` the caller's."""
+    """The four credentials: the emulator's own, for `live` the caller's, and nobody's where tapes answer."""
+    if launch.settings.values.stack.target == "replay":
+        from harness.cassettes import launch as cassettes
+
+        return {**cassettes.play_environment(), **copilot.model_for_the_server(launch)}
     if launch.settings.values.stack.target == "live":
         return {**live_credentials(launch.settings.environment), **copilot.model_for_the_server(launch)}
     about = launch.about["emulator"]
@@ -141,7 +154,7 @@ SERVICES: tuple[Service, ...] = (
     Service(
         name="mcp",
         purpose="mp-mcp-server: the library as MCP tools over HTTP",
-        targets=frozenset({"emulator", "live"}),
+        targets=frozenset({"emulator", "live", "replay"}),
         needs=("emulator",),
         waits_for=("emulator",),
         port=lambda settings: settings.values.mcp.port,
@@ -159,7 +172,7 @@ SERVICES: tuple[Service, ...] = (
     Service(
         name="copilot",
         purpose="a chat page over the tools: ours, or a checkout of the Spark AI Copilot",
-        targets=frozenset({"emulator", "live"}),
+        targets=frozenset({"emulator", "live", "replay"}),
         needs=("mcp",),
         waits_for=("mcp",),
         port=lambda settings: settings.values.copilot.port,
@@ -178,7 +191,7 @@ SERVICES: tuple[Service, ...] = (
     Service(
         name="nginx",
         purpose="the front door: the copilot's page, and the server's tools at `/mcp`",
-        targets=frozenset({"emulator", "live"}),
+        targets=frozenset({"emulator", "live", "replay"}),
         needs=("mcp", "copilot"),
         port=lambda settings: settings.values.nginx.port,
         port_setting="nginx.port",

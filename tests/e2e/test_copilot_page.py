@@ -4,36 +4,31 @@ import json
 import os
 import re
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fixtures.dataset import truths
 from fixtures.dataset.truths import Truths
-from tests.e2e.conftest import DATA_SET, SETTINGS
+from tests.e2e.conftest import DATA_SET, Whole
 from tests.support import brute_force
 from tests.support.copilot import running_copilot
-from tests.support.emulator import Emulator
 from tests.support.faults import going_wrong
+from tests.support.page import PATIENCE_MS, ask, begin, finished, opened, rows_of
 from tests.support.ports import free_port
 from tests.support.repository import ROOT
-from tests.support.stack import Stack, taken_down
 
 pytestmark = pytest.mark.e2e
 
-CHROMIUM = "/usr/bin/chromium"
 ARTEFACTS = ROOT / "artefacts/copilot"
 NOW = {"MP_NOW": DATA_SET.last_day.isoformat()}
 YESTERDAY = (DATA_SET.last_day - timedelta(days=1)).isoformat()
-PATIENCE_MS = 90_000
 SLOW = {"kind": "latency", "value": 60_000, "path": "*/segmentation*"}
 LOOKS: list[tuple[str, int, int, Any]] = [
     ("wide-light", 1280, 900, "light"), ("wide-dark", 1280, 900, "dark"),
@@ -46,80 +41,11 @@ def truth() -> Truths:
     return truths(DATA_SET.seed, DATA_SET.users, DATA_SET.days, DATA_SET.last_day)
 
 
-@dataclass(frozen=True)
-class Whole:
-    """A whole stack, as `harness up` starts it.
-
-    url: the front door, behind which the page is
-    """
-
-    stack: Stack
-    emulator: Emulator
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.stack.ports['nginx']}/"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Whole]:
-    """Emulator, server, copilot and nginx; the tests leave it as it is, or bring back what they ended."""
-    # Twenty seconds of silence end a call: only the server's pings let a longer one through.
-    silence = {"COPILOT_SILENCE_MS": "20000"}
-    settings = SETTINGS | silence | {"HARNESS_STACK_SERVICES": "emulator,mcp,copilot,nginx"}
-    ports = {name: free_port() for name in ("emulator", "mcp", "copilot", "nginx")}
-    with taken_down(Stack(tmp_path_factory.mktemp("whole"), cache_dir, settings, ports=ports)) as stack:
-        stack.good("up")
-        about = stack.good("status")["facts"]["emulator"]
-        yield Whole(stack, Emulator(f"http://127.0.0.1:{ports['emulator']}", about))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox refuses to run as root, which a container is.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser, whole: Whole) -> Iterator[Page]:
     """The page through the front door, just opened."""
     with opened(browser, whole.url) as page:
         yield page
-
-
-@contextmanager
-def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """The page at this address; red at the end for any error of its own, or a breach of its policy."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda one: errors.append(one.text) if "Content Security" in one.text else None)
-    try:
-        page.goto(url)
-        expect(page.locator("#voice")).to_have_text("Planner, no language model", timeout=PATIENCE_MS)
-        yield page
-    finally:
-        page.close()
-    assert errors == []
-
-
-def ask(page: Page, question: str) -> Any:
-    """Ask, and wait until the answer is whole; the part of the page with it."""
-    begin(page, question)
-    return finished(page)
-
-
-def begin(page: Page, question: str) -> None:
-    page.get_by_label("Your question").fill(question)
-    page.get_by_role("button", name="Ask", exact=True).click()
-
-
-def finished(page: Page, patience_ms: float = PATIENCE_MS) -> Any:
-    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible(timeout=patience_ms)
-    return page.locator("article.turn").last
 
 
 def test_three_questions_find_the_planted_truths(page: Page, truth: Truths, raw_events: list[dict[str, Any]]) -> None:
@@ -155,14 +81,6 @@ def in_every_look(page: Page, name: str) -> None:
         page.evaluate("document.querySelector('article.turn:last-child')?.scrollIntoView({behavior: 'instant'})")
         shoot(page, f"{look}-{name}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def rows_of(part: Any) -> list[list[str]]:
-    """The cells of the tables in a part of the page, row by row."""
-    rows: list[list[str]] = part.locator("table tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
-    )
-    return rows
 
 
 def shoot(page: Page, name: str) -> None:
@@ -219,19 +137,6 @@ def test_a_running_tool_shows_its_time_and_can_be_cancelled(page: Page, whole: W
         answer = finished(page)
     expect(answer).to_contain_text("Cancelled.")
     expect(answer.get_by_role("img", name="cancelled")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    "seconds", [60, pytest.param(360, marks=[pytest.mark.soak, pytest.mark.timeout(700)])], ids=lambda s: f"{s} s"
-)
-def test_a_long_tool_reaches_the_page_though_the_network_is_silent(page: Page, whole: Whole, seconds: int) -> None:
-    with going_wrong(whole.emulator, {"kind": "latency", "value": 1000 * seconds, "path": "*/export*"}):
-        began = time.monotonic()
-        begin(page, f"stream_events from_date={YESTERDAY} to_date={YESTERDAY} limit=5")
-        answer = finished(page, 1000 * seconds + PATIENCE_MS)
-    assert time.monotonic() - began >= seconds
-    assert len(rows_of(answer)) == 5
-    expect(answer.get_by_role("img", name="done")).to_be_visible()
 
 
 def test_an_error_shows_its_cause_and_its_fix(page: Page) -> None:

@@ -1,11 +1,18 @@
 """Generated tables of README files."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
-from harness import docs
+from harness import docs, settings
+from harness.cli import app
 from harness.errors import HarnessError
+from harness.fallback import Verdict
+from harness.stack.services import SERVICES
+from tests.support.repository import ROOT
 
 
 @pytest.mark.parametrize("block", docs.BLOCKS)
@@ -62,3 +69,40 @@ def test_every_command_of_mp_is_in_its_table() -> None:
     assert "`FUNNEL_ID` `--from`" in rows["mp query funnel"]
     assert rows["mp auth list"].split(" | ")[1] == "nothing"
     assert not [row for row in rows.values() if "--format" in row or "--jq" in row]
+
+
+PAGES = ("README.md", "CONTRIBUTING.md", "harness/README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_a_page_names_is_one_with_these_options(page: str) -> None:
+    root: Any = get_command(app)
+    text = re.sub(r"<!-- begin .*?<!-- end ", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = re.findall(r"(?:^|`|/)harness ([a-z][^`\n#]*)", text, flags=re.MULTILINE)
+    assert named
+    for words in named:
+        command, options = root, []
+        for word in words.split():
+            if word.startswith("-"):
+                options.append(word.partition("=")[0])
+            elif word in (within := getattr(command, "commands", {})):
+                command = within[word]
+        assert not getattr(command, "commands", {}) or command.invoke_without_command, f"{page}: harness {words}"
+        known = {opt for parameter in command.params for opt in parameter.opts}
+        assert set(options) <= known, f"{page}: harness {words}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
+    links = re.findall(r"\]\(([^):]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def test_the_readmes_ports_and_verdicts_are_those_of_the_code() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    values = settings.Settings(settings.Values(), {}, Path(), None, environment={})
+    assert {f":{service.port(values)}" for service in SERVICES} == set(re.findall(r" (:8\d{3})", text))
+    assert set(re.findall(r"127\.0\.0\.1(:\d+)", text)) <= {f":{service.port(values)}" for service in SERVICES} | {
+        ":6379"
+    }
+    assert [verdict for verdict in Verdict if f"`{verdict}`" not in text] == []

@@ -53,7 +53,7 @@ def test_a_path_is_meant_from_where_it_was_said(checkout: Path) -> None:
         ("port = 1", "port stands outside of a table"),
         ("[emulator]\nport = 70000", "emulator.port cannot be 70000"),
         ("[emulator]\nport = 'x'", "valid integer"),
-        ("[stack]\ntarget = 'prod'", "'emulator' or 'live'"),
+        ("[stack]\ntarget = 'prod'", "'live' or 'replay'"),
         ("[mcp]\nport = 8201", "should differ"),
         ("[emulator]\nnow = 'noon'", "ISO 8601"),
         ("[emulator", "cannot be read"),

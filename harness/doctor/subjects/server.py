@@ -124,20 +124,21 @@ def tools(sight: Sight) -> Finding:
 
 
 def call(sight: Sight) -> Finding:
-    """A real question: activity_feed for a user that nobody is, which no cache can answer."""
+    """A real question: activity_feed for a user that nobody is, which no cache can answer; a recorded one on tapes."""
     if (why := sight.absent("mcp")) is not None:
         return unused(why)
     who = f"harness-doctor-{secrets.token_hex(4)}"
+    tool, arguments = ("list_events", {}) if sight.replays else ("activity_feed", {"distinct_id": who})
     began = clock.monotonic()
     session = Session(sight.place("mcp"), sight.path("mcp"), CALL_S)
     session.initialize()
-    result = session.call("activity_feed", {"distinct_id": who})
+    result = session.call(tool, arguments)
     session.close()
     took_s = clock.monotonic() - began
     if result.get("isError"):
         error = tool_error(result)
         return bad(error.code, error.cause, error.fix)
-    told = f"activity_feed answered after {took_s:.2f} s"
+    told = f"{tool} answered after {took_s:.2f} s"
     if took_s > SLOW_S:
         return doubtful("SLOW", told, "see what takes long: harness status --timing, harness logs mcp", asked_as=who)
     return good(told, asked_as=who, seconds=round(took_s, 3))

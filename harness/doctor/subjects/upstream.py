@@ -19,7 +19,7 @@ PROBE_S = 8.0
 CALL_S = 30.0
 SKEW_S, FAR_SKEW_S = 60.0, 300.0
 LEAST_SHARE = 0.1
-EMULATOR = "the emulator stands behind the server, and has an account of its own"
+EMULATOR = "an emulator or tapes stand behind the server, and need no account of yours"
 
 
 def credentials_present(sight: Sight) -> Finding:
