@@ -9,7 +9,21 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.commands import asking, begin, bundle, creds, docs, doctor, life, logs, nginx, ports, record, setting
+from harness.commands import (
+    asking,
+    begin,
+    bundle,
+    creds,
+    docs,
+    doctor,
+    life,
+    logs,
+    nginx,
+    ports,
+    record,
+    setting,
+    suite,
+)
 from harness.errors import Exit, HarnessError
 
 app = typer.Typer(
@@ -19,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for family in (life, logs, asking, ports, nginx, setting, docs, creds, record, doctor, bundle):
+for family in (life, logs, asking, ports, nginx, setting, docs, creds, record, suite, doctor, bundle):
     begin.take_stack(family.app)
     app.add_typer(family.app)
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST_CONNECT_S = 30.0
+TIMEOUT_S, EXPORT_TIMEOUT_S = 120.0, 600.0
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
@@ -84,8 +85,8 @@ class MixpanelAPIClient:
 
     Args:
         credentials: whose account, which project, which region
-        timeout: seconds without a byte before a query is given up
-        export_timeout: the same for an export, whose first byte may take long
+        timeout: seconds without a byte before a query is given up; None takes MP_TIMEOUT_S, else 120
+        export_timeout: the same for an export, whose first byte may take long; None takes MP_TIMEOUT_S, else 600
         max_retries: how often a failed request is tried again, at most; `mixpanel_data.retry` says which failures are
         default_headers: sent with every request; Authorization and the framing headers are not among them
         base_url: in place of all of Mixpanel's hosts; None takes MP_API_BASE_URL, else Mixpanel
@@ -105,8 +106,8 @@ class MixpanelAPIClient:
         self,
         credentials: Credentials,
         *,
-        timeout: float = 120.0,
-        export_timeout: float = 600.0,
+        timeout: float | None = None,
+        export_timeout: float | None = None,
         max_retries: int = 3,
         _transport: httpx.BaseTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
@@ -122,7 +123,9 @@ class MixpanelAPIClient:
         self._base_url = (
             _credentials.checked_base_url(base_url, "base_url") if base_url else _credentials.api_base_url()
         )
-        self._timeout_s, self._export_timeout_s = timeout, export_timeout
+        said = _credentials.timeout_s()
+        self._timeout_s = timeout or said or TIMEOUT_S
+        self._export_timeout_s = export_timeout or said or EXPORT_TIMEOUT_S
         self._retries = Retries(max_retries, max_wait_s)
         self.on_wait = on_wait
         self._answered, self._closing = False, threading.Event()
@@ -475,7 +478,9 @@ class MixpanelAPIClient:
             self._credentials.mask(f"no answer from {url} ({_plainly(error)})"),
             "HTTP_ERROR",
             {"request_method": asked.method, "request_url": self._credentials.mask(url), "transient": transient},
-            fix="check the network, the region, and MP_API_BASE_URL if it is set",
+            fix="ask again, for fewer days at once, or let MP_TIMEOUT_S be more seconds"
+            if isinstance(error, httpx.ReadTimeout)
+            else "check the network, the region, and MP_API_BASE_URL if it is set",
         )
 
     def _pause(self, seconds: float, why: str) -> None:

@@ -131,6 +131,7 @@ def rate_limits() -> str:
 
 
 FETCH_MEMORY_MB = 256
+DAY_S = 86_400.0
 
 
 def fetch_memory_mb() -> int:
@@ -146,6 +147,27 @@ def fetch_memory_mb() -> int:
             fix=f"set it to a whole number of at least 64, or unset it for {FETCH_MEMORY_MB}",
         )
     return int(text[:9])
+
+
+def timeout_s() -> float | None:
+    """How long without a byte a request is given up (MP_TIMEOUT_S), in seconds; None when unset.
+
+    Raises:
+        ConfigError: it is no number between 0 and a day.
+    """
+    text = os.environ.get("MP_TIMEOUT_S", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= DAY_S:
+        raise ConfigError(
+            f"MP_TIMEOUT_S is not a number of seconds: {text!r}",
+            fix="set it to a number such as 300, or unset it for 120, and 600 for an export",
+        )
+    return seconds
 
 
 def redis_url() -> SecretStr | None:

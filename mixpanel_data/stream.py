@@ -52,7 +52,9 @@ def transform_event(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def stream_events(export: Export, *, raw: bool) -> Iterator[dict[str, Any]]:
+def stream_events(
+    export: Export, *, raw: bool, on_skipped: Callable[[int], None] | None = None
+) -> Iterator[dict[str, Any]]:
     """Source: reference/mixpanel-api.md, section 8"""
     skipped = _Skipped(export.client.mask)
     with export.client.stream(ENDPOINTS["export"], export.parameters()) as texts:
@@ -60,6 +62,8 @@ def stream_events(export: Export, *, raw: bool) -> Iterator[dict[str, Any]]:
             event = _event(line)
             if event is None:
                 skipped.note(line)
+                if on_skipped is not None:
+                    on_skipped(skipped.number)
                 continue
             skipped.last = None
             yield event[0] if raw else event[1]

@@ -224,6 +224,12 @@ Wording = tuple[str, list[str]]
 _LOGIN = "Check MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION where the server starts, or ~/.mp/config.toml"
 
 
+def _led(summary: str, error: MixpanelDataError) -> str:
+    """The summary, then the error's words; once where those begin with it."""
+    said = error.message
+    return summary + said[len(summary) :] if said.lower().startswith(summary.lower()) else f"{summary}: {said}"
+
+
 def _plain(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
     return error.message, [] if error.fix else ["Correct that and call again"]
 
@@ -242,18 +248,19 @@ def _account(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
 
 
 def _authentication(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
-    return f"Authentication failed: {error.message}", [_LOGIN, "`mp auth test` tells whether credentials work"]
+    return _led("Authentication failed", error), [_LOGIN, "`mp auth test` tells whether credentials work"]
 
 
 def _rate_limit(error: MixpanelDataError, _details: Mapping[str, Any]) -> Wording:
     seconds = _retry_after(error)
     wait = f"Retry after {seconds:.0f} seconds" if seconds is not None else "Wait before retrying"
-    return f"Rate limited by Mixpanel API: {error.message}", [wait, "Ask for several events in one event_counts call"]
+    said = error.message.removeprefix("rate limited: ")
+    return f"Rate limited by Mixpanel API: {said}", [wait, "Ask for several events in one event_counts call"]
 
 
 def _server(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
-    summary = f"Mixpanel server error (HTTP {details.get('status_code', '5xx')}): {error.message}"
-    return summary, ["This is mostly transient: try again in a moment", "Ask for fewer days at once"]
+    summary = f"Mixpanel server error (HTTP {details.get('status_code', '5xx')})"
+    return _led(summary, error), ["This is mostly transient: try again in a moment", "Ask for fewer days at once"]
 
 
 def _query(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
@@ -263,7 +270,7 @@ def _query(error: MixpanelDataError, details: Mapping[str, Any]) -> Wording:
             "list_tables names the tables; sql with DESCRIBE TABLE_NAME names the columns",
             "Send exactly one SELECT; a JSON property is read as properties->>'$.\"plan\"'",
         ]
-    return f"Query error (HTTP {status}): {error.message}", [
+    return _led(f"Query error (HTTP {status})", error), [
         "Check the arguments; list_events gives the names that exist",
         'Expressions read properties as properties["name"]',
     ]

@@ -7,9 +7,10 @@ whose names are data.
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from harness.cassettes import canonical, tape, written
 from harness.cassettes.journal import About, Session
 from harness.cassettes.record import live_credentials
 from harness.cassettes.studio import Caller, Studio, account_of, plainly, take_case
-from harness.cassettes.tape import Answer, Case, Interaction, Tape, Target
+from harness.cassettes.tape import Answer, Asked, Case, Interaction, Tape, Target
 from harness.errors import Exit, HarnessError
 
 What = Literal["added", "removed", "retyped", "changed", "status", "asked", "not asked"]
@@ -25,13 +26,18 @@ What = Literal["added", "removed", "retyped", "changed", "status", "asked", "not
 IGNORED: Mapping[str, str] = {
     "header date": "it is the time of the answer",
     "header retry-after": "it is what is left of somebody's hour",
-    "/session_id": "it is made up for each query",
     "/computed_at": "it is the time of the answer",
     "/timestamp": "the same",
-    "/job_id": "it is made up for each query",
 }
 """What may differ, by where it stands, with the reason; nothing else may."""
 
+MADE_UP: Mapping[str, str] = {
+    "session_id": "each walk through the profiles gets another, and sends it with every page",
+    "job_id": "each query gets another",
+}
+"""Members of answers whose values differ each time, also where a later request sends them back, with the reason."""
+
+_MADE_UP = re.compile(rb'"(' + "|".join(MADE_UP).encode() + rb')"\s*:\s*"([^"\\]{1,200})"')
 _MOST_SHOWN = 80
 
 
@@ -60,7 +66,7 @@ def compare(old: Tape, new: Tape, *, same_data: bool) -> list[Change]:
     Args:
         same_data: whether both are of the same data, so that values count
     """
-    here, there = _by_key(old), _by_key(new)
+    here, there = _by_key(_without_ids(old)), _by_key(_without_ids(new))
     found: list[Change] = []
     for key in here.keys() | there.keys():
         before, now = here.get(key, []), there.get(key, [])
@@ -175,6 +181,26 @@ def _options(of: Tape) -> Sequence[str]:
             exit_code=Exit.USAGE,
         )
     return options.split()
+
+
+def _without_ids(of: Tape) -> Tape:
+    """The tape with a name in the place of each id that was made up, in answers and in the requests that repeat it."""
+    ids = {value: name for each in of.interactions for name, value in _MADE_UP.findall(each.answer.body)}
+    if not ids:
+        return of
+    known = re.compile(b"|".join(map(re.escape, sorted(ids, key=len, reverse=True))))
+
+    def plain(data: bytes) -> bytes:
+        return known.sub(lambda found: ids[found[0]], data)
+
+    def asked(each: Asked) -> Asked:
+        query = tuple((name, plain(value.encode()).decode()) for name, value in each.query)
+        return replace(each, query=query, body=plain(each.body))
+
+    changed = (
+        Interaction(asked(each.asked), replace(each.answer, body=plain(each.answer.body))) for each in of.interactions
+    )
+    return replace(of, interactions=tuple(changed))
 
 
 def _by_key(of: Tape) -> dict[str, list[Interaction]]:

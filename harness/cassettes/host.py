@@ -170,13 +170,19 @@ class Host:
             "attempts_to_leave": list(self.guard.attempts),
         }
 
+    def attempted(self) -> dict[str, Any]:
+        """Where this process tried to go beyond the machine."""
+        return {"attempts": list(self.guard.attempts)}
+
     def shelve(self) -> None:
         """Play all tapes of the commonest clock at once, while no case is on.
 
         Raises:
             HarnessError: a tape is cut or unreadable; TAPES_MISSING
         """
-        tapes = [written.read(self._mode.tapes, case) for case in tape.found(self._mode.tapes)]
+        # A tape of something that went wrong is for its own case alone.
+        read = (written.read(self._mode.tapes, case) for case in tape.found(self._mode.tapes))
+        tapes = [each for each in read if not each.faults]
         if not tapes:
             raise HarnessError(
                 "TAPES_MISSING", f"there is no tape in {self._mode.tapes}", fix="record some: harness record"
@@ -336,7 +342,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             # It tells each request with its URL, and somebody may have asked for a secret by its value.
             logging.getLogger("vcr").setLevel(logging.WARNING)
-            return cli.main(others)
+            if options.case is None:
+                return cli.main(others)
+            host.begin(options.case)
+            try:
+                return cli.main(others)
+            finally:
+                if options.report:
+                    written.replace(options.report, json.dumps(host.end() | host.attempted()).encode())
     except HarnessError as error:
         sys.stderr.write(f"mp-mcp-server: {error.code}: {error.cause}; fix: {error.fix}\n")
         return 1
@@ -349,6 +362,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--play", metavar="DIR", type=Path, help="play the tapes in there")
     which.add_argument("--record", metavar="SESSION", type=Path, help="record into a session that was begun")
     parser.add_argument("--shelf", action="store_true", help="with --play: all good tapes at once, while no case is on")
+    parser.add_argument("--case", metavar="ID", help="with --play: the case that is on, for a server without HTTP")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="with --case: where its report goes at the end")
     return parser
 
 

@@ -22,14 +22,27 @@ _ABSENT = ("MP_API_BASE_URL", "MP_NOW", "MP_CONFIG_PATH", "MP_ACCOUNT", "MP_REDI
 _LIMITS = "mixpanel"
 
 
-def play(tapes: Path, server: tuple[str, ...], *, shelf: bool = True) -> tuple[str, ...]:
+def play(
+    tapes: Path,
+    server: tuple[str, ...],
+    *,
+    shelf: bool = True,
+    case: str | None = None,
+    report: Path | None = None,
+) -> tuple[str, ...]:
     """The command of a server that plays tapes.
 
     Args:
         server: what `mp-mcp-server` would be given
         shelf: whether all good tapes are played at once while no case is on; a suite wants none
+        case: the one case that is on from the start; report: the file that takes its report at the end
     """
-    return (*module(MODULE), "--play", str(tapes), *(("--shelf",) if shelf else ()), "--", *server)
+    own = (
+        *(("--shelf",) if shelf else ()),
+        *(("--case", case) if case else ()),
+        *(("--report", str(report)) if report else ()),
+    )
+    return (*module(MODULE), "--play", str(tapes), *own, "--", *server)
 
 
 def record(session: Path, server: tuple[str, ...]) -> tuple[str, ...]:

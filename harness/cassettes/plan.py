@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from harness.cassettes import canonical, limits
 from harness.cassettes.tape import Case, Tape, Target, ToolCall
+from mixpanel_data.endpoints import ENDPOINTS
+from mp_mcp_server.catalogue import TOOLS
 
 PER_HOUR = limits.PER_HOUR
 
@@ -102,6 +104,17 @@ def plan(
     spends, merged = _counted(record, answered)
     hours = max(((n - 1) // PER_HOUR[kind] for kind, n in spends.items() if n and kind in PER_HOUR), default=0)
     return Plan(target, tuple(record), tuple(keep), impossible, merged, spends, hours if target == "live" else 0)
+
+
+def guess(case: Case) -> Sequence[Question]:
+    """What a case without a tape may ask: each operation of each of its tools, once."""
+    specs = {spec.name: spec for spec in TOOLS}
+    found = []
+    for call in case.calls:
+        for name in specs[call.tool].endpoints if call.tool in specs else ():
+            key = json.dumps([name, call.tool, dict(call.arguments)], sort_keys=True)
+            found.append(Question(key, name, limits.kind(ENDPOINTS[name].url("us"))))
+    return found
 
 
 def text(found: Plan) -> str:

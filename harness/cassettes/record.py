@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import clock
-from harness.cassettes import examples, tape, written
+from harness.cassettes import tape, written
 from harness.cassettes.journal import About, Session
-from harness.cassettes.plan import Plan, plan
+from harness.cassettes.plan import Plan, guess, plan
 from harness.cassettes.studio import Caller, Host, Running, Studio, account_of, plainly, take_case
 from harness.cassettes.tape import Case, Exchange, Tape, Target
 from harness.errors import Exit, HarnessError, nearest
@@ -90,7 +90,7 @@ def planned(wish: Wish, cases: Sequence[Case], session: Session) -> Plan:
         older_than=wish.older_than,
         now=clock.now(),
         answered=() if wish.anew else session.known(),
-        guess=examples.guess,
+        guess=guess,
     )
 
 

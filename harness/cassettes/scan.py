@@ -60,6 +60,12 @@ def scan(files: Iterable[Path], canaries: Collection[str] = ()) -> list[Finding]
     return [found for file in files for found in _in_file(file, known, forms)]
 
 
+def canaries(environment: Mapping[str, str]) -> list[str]:
+    """The secrets of a shell that may not be on a tape."""
+    names = ("MP_SECRET", "MP_USERNAME", "MP_LLM_API_KEY", "MP_STATE_KEY")
+    return [value for name in names if (value := environment.get(name))]
+
+
 def everything(directory: Path) -> list[Path]:
     """Every file below a directory, whatever its name."""
     return sorted(file for file in directory.rglob("*") if file.is_file())
@@ -81,8 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         write(f"{error.code}: {error}")
         return error.exit_code
-    names = ("MP_SECRET", "MP_USERNAME", "MP_LLM_API_KEY", "MP_STATE_KEY")
-    found = scan(files, [value for name in names if (value := settings.environment.get(name))])
+    found = scan(files, canaries(settings.environment))
     for each in found:
         write(str(each))
     write(f"{len(files)} files, {len(found)} findings")

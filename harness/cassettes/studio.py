@@ -181,26 +181,35 @@ class Studio:
             finally:
                 self._clear()
 
-    def emulator(self, *options: str) -> tuple[Running, dict[str, Any]]:
+    def emulator(self, *options: str, name: str = "emulator") -> tuple[Running, dict[str, Any]]:
         """Start an emulator; with what it says of itself."""
-        port = _free_port()
+        port = free_port()
         command = (*launch.module("fixtures.emulator"), "--host", wire.HOST, "--port", str(port), *options)
-        running = self._start("emulator", port, command, {}, "/_emulator/health")
+        running = self.start(name, port, command, {}, "/_emulator/health")
         return running, running.ask("GET", "/_emulator/about")
 
     def host(self, session: Path, credentials: Mapping[str, str], base_url: str | None) -> Host:
         """Start a server that records into a session."""
-        port = _free_port()
+        port = free_port()
         server = ("--transport", "http", "--host", wire.HOST, "--port", str(port))
         environment = launch.record_environment(credentials, base_url)
-        return Host(self._start("mcp", port, launch.record(session, server), environment, "/health"))
+        return Host(self.start("mcp", port, launch.record(session, server), environment, "/health"))
 
-    def _start(
-        self, name: str, port: int, command: tuple[str, ...], environment: Mapping[str, str | None], health: str
-    ) -> Running:
+    def seen_by(self, environment: Mapping[str, str | None]) -> dict[str, str]:
+        """All that a program of the studio sees: the caller's environment with this in it; None removes a variable."""
         kept = {key: value for key, value in self._environment.items() if key not in environment}
         said = {key: value for key, value in environment.items() if value is not None}
-        processes.start(name, command, {**kept, **said, "PYTHONUNBUFFERED": "1"}, self.state, self._run_id)
+        return {**kept, **said, "PYTHONUNBUFFERED": "1"}
+
+    def start(
+        self, name: str, port: int, command: tuple[str, ...], environment: Mapping[str, str | None], health: str
+    ) -> Running:
+        """Start a service, and wait until it answers.
+
+        Raises:
+            HarnessError: DIED, or its own; NOT_READY (exit 124)
+        """
+        processes.start(name, command, self.seen_by(environment), self.state, self._run_id)
         deadline = clock.Deadline(READY_S)
         while True:
             with contextlib.suppress(wire.WireError):
@@ -226,7 +235,8 @@ class Studio:
             raise HarnessError("WILL_NOT_END", f"pid {pids} lives on after SIGKILL", fix="run harness record again")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((wire.HOST, 0))
         port: int = probe.getsockname()[1]

@@ -35,9 +35,10 @@ def record(
 ) -> None:
     """Put on tape what the emulator or live Mixpanel answers."""
     from harness import output
-    from harness.cassettes import examples, plan
+    from harness.cassettes import plan
     from harness.cassettes import record as recording
     from harness.cassettes.journal import Session
+    from harness.suite import facts, taped
 
     settings = begin.settings()
     wish = recording.Wish(
@@ -47,9 +48,10 @@ def record(
         older_than=_age(stale),
         anew=anew,
         cache_dir=settings.values.emulator.cache_dir,
+        caller=taped.caller(),
     )
     directory = settings.state_dir / "recording"
-    cases = examples.cases()
+    cases = taped.tape_cases(facts.load())
     if dry_run:
         found = recording.planned(wish, cases, Session(directory / "session"))
         output.show(_plan_value(found), plan.text(found), json=json)
@@ -70,7 +72,7 @@ def drift(
     target: Annotated[Literal["emulator", "live"], typer.Option(help="What is asked.")] = "emulator",
     only: Annotated[list[str] | None, typer.Option(help="A tool whose tapes are asked for; may be repeated.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="How many tapes.")] = 5,
-    seed: Annotated[int, typer.Option(help="Which tapes.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Which tapes; those of the day when unset, others tomorrow.")] = None,
     *,
     tapes: Annotated[Path | None, typer.Option(help="Where tapes are, fixtures/cassettes when unset.")] = None,
     json: begin.Json = False,
@@ -78,8 +80,9 @@ def drift(
     """Ask again for some of what is on tape; say what is otherwise."""
     from dataclasses import asdict
 
-    from harness import output
+    from harness import clock, output
     from harness.cassettes import drift as drifting
+    from harness.suite import taped
 
     settings = begin.settings()
     asked, changes = drifting.drift(
@@ -88,9 +91,10 @@ def drift(
         settings.environment,
         target=target,
         sample=sample,
-        seed=seed,
+        seed=clock.now().toordinal() if seed is None else seed,
         only=only or (),
         cache_dir=settings.values.emulator.cache_dir,
+        caller=taped.caller(),
         tell=_teller(json=json),
     )
     text = "\n".join([*map(str, changes), f"{len(asked)} tapes asked for again, {len(changes)} differences"])

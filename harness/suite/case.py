@@ -82,7 +82,9 @@ class Case:
     fault: what goes wrong at Mixpanel, from after `before` on
     via: `tape` where a recording can hold it; `emulator-fault` where only a live wire can go wrong in this way
     replies: to the tool's questions, in turn; None where the client cannot be asked
-    cancel_after_s: the client gives up after so long
+    nobody_to_ask: it is about a client that cannot be asked
+    samples: what the client's model says, in turn, the last one again and again; None where it has none
+    cancel_after_s: the client gives up after so long and calls again; what is expected is the second answer
     """
 
     tool: str
@@ -96,6 +98,7 @@ class Case:
     replies: tuple[Reply, ...] | None = None
     samples: tuple[str, ...] | None = None
     cancel_after_s: float | None = None
+    nobody_to_ask: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

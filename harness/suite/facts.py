@@ -13,6 +13,7 @@ from typing import Any
 from harness.errors import Exit, HarnessError, nearest
 
 FILE = "facts.json"
+HOME = Path(__file__).parents[2] / "fixtures" / "cassettes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Fact:
 
 
 @cache
-def load(cassettes: Path) -> Mapping[str, Any]:
+def load(cassettes: Path = HOME) -> Mapping[str, Any]:
     """All facts by name.
 
     Raises:

@@ -43,7 +43,7 @@ def _figures(report: Report) -> Iterator[str]:
         ("attempts to leave", f"{len(report.attempts)}"),
         ("from", report.target),
         ("network", report.isolation),
-        ("at", report.at),
+        ("at", report.at.replace("T", " ").replace("+00:00", " UTC")),
     )
     for name, value in told:
         yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
@@ -64,7 +64,8 @@ def _rows(report: Report) -> Iterator[str]:
 def _field(kind: Kind, results: Sequence[Result], reason: str | None) -> str:
     what = cell(results, reason is not None)
     said = reason or ", ".join(f"{result.case.name} by {result.verdict.way}" for result in results) or "no case"
-    number = len(results) or ""
+    reds = sum(not result.good for result in results)
+    number = f"{reds}/{len(results)}" if reds else len(results) or ""
     red = next((result for result in results if not result.good), None)
     inner = f'<a href="#{escape(_anchor(red))}">{SIGNS[what]}{number}</a>' if red else f"{SIGNS[what]}{number}"
     return f'<td class="{what}" title="{escape(f"{kind.value}: {said}")}">{inner}</td>'

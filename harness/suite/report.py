@@ -51,7 +51,7 @@ class Result:
     @property
     def why(self) -> tuple[str, ...]:
         """What is wrong, a sentence each."""
-        return tuple(filter(None, (self.verdict.broken, *map(str, self.verdict.misses))))
+        return tuple(dict.fromkeys(filter(None, (self.verdict.broken, *map(str, self.verdict.misses)))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class FetchCalls(Core):
         where: str | None = None,
         limit: int | None = None,
         raw: bool = False,
+        on_skipped: Callable[[int], None] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Raw events one after another as they arrive, nothing stored, none twice that was exported once.
 
@@ -167,6 +168,7 @@ class FetchCalls(Core):
             where: an expression that events must fulfil
             limit: at most so many events, 1 to 100000
             raw: as Mixpanel exports them, `time` in milliseconds; else as the rows of a table, see `transform_event`
+            on_skipped: told at each line that is no event how many those are so far
 
         Raises:
             InvalidArgumentError: a ValueError: an argument is wrong; at once.
@@ -178,4 +180,4 @@ class FetchCalls(Core):
         from mixpanel_data import export, stream
 
         wanted = export.asked(self.api, from_date=from_date, to_date=to_date, events=events, where=where, limit=limit)
-        return stream.stream_events(wanted, raw=raw)
+        return stream.stream_events(wanted, raw=raw, on_skipped=on_skipped)

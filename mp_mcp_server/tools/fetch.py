@@ -423,12 +423,22 @@ def stream_events(
 
     Source: reference/mixpanel-api.md, section 8
     """
+    left_out = 0
+
+    def skipped(number: int) -> None:
+        nonlocal left_out
+        left_out = number
+
     stream = call.workspace.stream_events(
-        from_date=from_date, to_date=to_date, events=events, where=where, limit=limit, raw=True
+        from_date=from_date, to_date=to_date, events=events, where=where, limit=limit, raw=True, on_skipped=skipped
     )
     answer = _passing(call, "stream_events", stream, "Ask for fewer days or a lower limit, or use fetch_events")
     if events is not None and not answer["result"]:
         check_events(call.workspace, events)
+    if left_out:
+        lines = "1 line" if left_out == 1 else f"{left_out} lines"
+        said = f"Left out: {lines} of the export that cannot be read as an event."
+        answer["note"] = f"{answer['note']} {said}" if "note" in answer else said
     return answer
 
 

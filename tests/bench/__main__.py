@@ -13,12 +13,13 @@ from tests.bench.fetch_rows import ROWS_FETCH, ROWS_FETCH_SOAK
 from tests.bench.harness_rows import ROWS_HARNESS
 from tests.bench.rows import ROWS, run
 from tests.bench.server_rows import ROWS_SERVER
+from tests.bench.suite_rows import ROWS_SUITE
 
 
 def main(words: list[str]) -> int:
     """Print a line a row; 1 when a promise is not kept."""
     soak = (*ROWS_FETCH_SOAK, *ROWS_EMULATOR_SOAK) if "--soak" in words else ()
-    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *ROWS_SERVER, *ROWS_HARNESS, *soak]
+    rows = [*ROWS, *ROWS_CLI, *ROWS_FETCH, *ROWS_EMULATOR, *ROWS_SERVER, *ROWS_HARNESS, *ROWS_SUITE, *soak]
     wanted = " ".join(word for word in words if word != "--soak")
     chosen = [row for row in rows if wanted in row.name]
     if not chosen:

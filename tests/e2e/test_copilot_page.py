@@ -168,6 +168,8 @@ def test_a_server_that_is_killed_is_told_and_the_next_question_works_after_harne
     with going_wrong(whole.emulator, SLOW):
         begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=week")
         expect(page.get_by_role("img", name="running")).to_be_visible(timeout=PATIENCE_MS)
+        # The call itself must be under way, not the listing of tools before it.
+        expect(page.get_by_text("segmentation", exact=True).last).to_be_visible(timeout=PATIENCE_MS)
         (pid,) = [one["pid"] for one in whole.stack.good("status")["services"] if one["name"] == "mcp"]
         os.kill(pid, signal.SIGKILL)
         answer = finished(page)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mixpanel_data import (
+    ConfigError,
     Credentials,
     IncompleteExportError,
     MixpanelAPIClient,
@@ -107,7 +108,21 @@ def test_an_answer_that_takes_too_long_is_not_waited_for_twice(
         with pytest.raises(MixpanelDataError, match="ReadTimeout") as caught:
             ask(client)
         assert caught.value.details["transient"] is False
+        assert "MP_TIMEOUT_S" in str(caught.value.fix)
     assert len(server.received) == 1
+
+
+def test_how_long_is_waited_is_a_setting(
+    server: ScriptedServer, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MP_TIMEOUT_S", "0.2")
+    server.say(Reply(200, b"[", missing=1, stalls_s=5))
+    with MixpanelAPIClient(credentials, base_url=server.url) as client, pytest.raises(MixpanelDataError, match="ReadT"):
+        ask(client)
+    for wrong in ("soon", "0", "-1", "nan", "86401"):
+        monkeypatch.setenv("MP_TIMEOUT_S", wrong)
+        with pytest.raises(ConfigError, match="MP_TIMEOUT_S is not a number of seconds"):
+            MixpanelAPIClient(credentials, base_url=server.url)
 
 
 def test_nobody_at_the_address_is_told_at_once_until_somebody_was_there(

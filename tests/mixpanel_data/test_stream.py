@@ -80,6 +80,13 @@ def test_lines_that_are_no_event_are_skipped_and_logged(
     assert "3 lines of the export were skipped" in caplog.text
 
 
+def test_a_caller_is_told_of_lines_that_are_no_event(workspace: Workspace, server: ScriptedServer) -> None:
+    server.say(export(b"oops\n", line(insert="1"), b"[1]\n", line(insert="2")))
+    told: list[int] = []
+    assert len(list(workspace.stream_events(**JUNE, on_skipped=told.append))) == 2
+    assert told == [1, 2]
+
+
 @pytest.mark.parametrize("reply", [export(line(), b"terminated early\n"), Reply(200, b"<html></html>")])
 def test_a_last_line_that_is_no_event_means_that_it_is_not_whole(
     workspace: Workspace, server: ScriptedServer, reply: Reply

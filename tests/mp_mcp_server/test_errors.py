@@ -66,6 +66,23 @@ CASES: list[tuple[Exception, str, str, str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (library.AuthenticationError("authentication failed: no", status_code=401), "Authentication failed: no"),
+        (library.QueryError("query error (HTTP 403): no", status_code=403), "Query error (HTTP 403): no"),
+        (library.RateLimitError("rate limited: slow down"), "Rate limited by Mixpanel API: slow down"),
+        (
+            library.ServerError("Mixpanel server error (HTTP 503): oops", status_code=503),
+            "Mixpanel server error (HTTP 503): oops",
+        ),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_no_cause_says_a_thing_twice(error: Exception, cause: str) -> None:
+    assert explain(error, tool="sql", mask=unmasked).cause == cause
+
+
 @pytest.mark.parametrize(("error", "code", "cause", "fix"), CASES, ids=lambda value: str(value)[:30])
 def test_each_error_has_code_cause_and_fix_in_both_forms(error: Exception, code: str, cause: str, fix: str) -> None:
     failure = explain(error, tool="sql", mask=unmasked)

@@ -4,7 +4,7 @@ A category of tools is a module of its own; what can go wrong at Mixpanel alike 
 """
 
 from harness.suite.case import Case, Exemption
-from harness.suite.cases import composed, discovery, fetch, intelligent, interactive, live, local, upstream
+from harness.suite.cases import composed, discovery, fetch, intelligent, interactive, live, local, optional, upstream
 
 CASES: tuple[Case, ...] = (
     *discovery.CASES,
@@ -14,6 +14,7 @@ CASES: tuple[Case, ...] = (
     *intelligent.CASES,
     *composed.CASES,
     *interactive.CASES,
+    *optional.CASES,
     *upstream.CASES,
 )
 

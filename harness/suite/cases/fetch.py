@@ -1,7 +1,7 @@
 """Fetches: raw rows come to us."""
 
 from harness.suite.case import Call, Case, Fault, Kind
-from harness.suite.cases.scenes import BEFORE_ALL, JUNE, LAST_DAY, LAST_WEEK
+from harness.suite.cases.scenes import BEFORE_ALL, JUNE, LAST_DAY, LAST_DAYS, LAST_WEEK
 from harness.suite.expect import Count, Equal, Fails, Holds
 from harness.suite.facts import Fact
 
@@ -47,8 +47,8 @@ CASES = (
         "fetch_events",
         "two-days",
         Kind.LARGE,
-        (Equal("/row_count", Fact("export/last two days")),),
-        {"from_date": "2025-06-29", "to_date": "2025-06-30"},
+        (Equal("/row_count", Fact("export/last two days/two events")),),
+        {"from_date": "2025-06-29", "to_date": "2025-06-30", "events": ["Purchase", "App Open"]},
     ),
     Case(
         "fetch_events",
@@ -80,15 +80,53 @@ CASES = (
             Equal("/skipped_lines", 1),
             Equal("/row_count", Fact("table/Purchase less one")),
         ),
-        {"events": ["Purchase"], **LAST_WEEK},
+        {"events": ["Purchase"], **LAST_DAYS},
         fault=Fault("malformed_line", 1, path="/api/2.0/export", count=1),
+    ),
+    Case(
+        "fetch_events",
+        "cut-once",
+        Kind.PECULIAR,
+        (Equal("/row_count", Fact("export/last day/two events")), Equal("/status", "completed")),
+        {"events": ["Purchase", "App Open"], **LAST_DAY},
+        fault=Fault("cut", 2000, path="/api/2.0/export", count=1),
+        via="emulator-fault",
+    ),
+    Case(
+        "fetch_events",
+        "cancelled-midway",
+        Kind.PECULIAR,
+        # A first fetch that went on would leave a table, and the second would find it there.
+        (Equal("/row_count", Fact("export/last day/two events")), Equal("/status", "completed")),
+        {"events": ["Purchase", "App Open"], **LAST_DAY},
+        fault=Fault("stall", 2000, path="/api/2.0/export", count=1),
+        via="emulator-fault",
+        cancel_after_s=0.4,
+    ),
+    Case(
+        "stream_events",
+        "reset-midway",
+        Kind.PECULIAR,
+        (Fails("EXPORT_INCOMPLETE", cause="broke off", fix="again"),),
+        {"events": ["Purchase", "App Open"], **LAST_DAY},
+        fault=Fault("reset", 2000, path="/api/2.0/export", count=1),
+        via="emulator-fault",
+    ),
+    Case(
+        "stream_events",
+        "stalled-midway",
+        Kind.PECULIAR,
+        (Fails("EXPORT_INCOMPLETE", cause="broke off", fix="again"),),
+        {"events": ["Purchase", "App Open"], **LAST_DAY},
+        fault=Fault("stall", 2000, path="/api/2.0/export", count=1),
+        via="emulator-fault",
     ),
     Case(
         "fetch_profiles",
         "pros",
         Kind.GOOD,
         (Equal("/row_count", Fact("profiles/pro")), Equal("/table_name", "pros")),
-        {"table": "pros", "where": PROS},
+        {"table": "pros", "where": PROS, "output_properties": ["plan"]},
     ),
     Case(
         "fetch_profiles",
@@ -102,7 +140,7 @@ CASES = (
         "all-pages",
         Kind.LARGE,
         (Equal("/row_count", Fact("profiles")), Equal("/pages_fetched", 2)),
-        {},
+        {"output_properties": ["plan"]},
     ),
     Case(
         "fetch_profiles",
@@ -170,7 +208,7 @@ CASES = (
         "more-than-fit",
         Kind.LARGE,
         (Equal("/truncated", value=True), Holds("/note", (Fact("profiles/text"),))),
-        {},
+        {"output_properties": ["plan", "$city", "$email", "theme", "onboarding"]},
     ),
     Case(
         "stream_profiles",

@@ -103,9 +103,8 @@ CASES = (
         Kind.GOOD,
         (
             Equal("/bottleneck/step_name", Fact("bottleneck/step")),
-            Holds("/underperforming_segments/0", ("segment", "property")),
-            Equal("/underperforming_segments/0/segment", Fact("bottleneck/value")),
-            Equal("/underperforming_segments/0/property", Fact("bottleneck/property")),
+            Holds("/executive_summary", (Fact("bottleneck/value"), Fact("bottleneck/property"))),
+            Holds("/recommendations/0/action", (Fact("bottleneck/value"), Fact("bottleneck/step"))),
             Equal("/overall_conversion_rate", Fact("funnel/rate"), within=1e-3),
         ),
         {"funnel_id": 8801, **JUNE},

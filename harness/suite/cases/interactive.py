@@ -53,8 +53,8 @@ CASES = (
         "safe_large_fetch",
         "below-the-threshold",
         Kind.GOOD,
-        (Equal("/status", "completed"), Equal("/actual_count", Fact("export/last day")), Asks(())),
-        LAST_DAY,
+        (Equal("/status", "completed"), Equal("/actual_count", Fact("export/last day/two events")), Asks(())),
+        {"events": ["Purchase", "App Open"], **LAST_DAY},
     ),
     Case(
         "safe_large_fetch",
@@ -89,6 +89,7 @@ CASES = (
         Kind.PECULIAR,
         (Equal("/status", "elicitation_unavailable"), Holds("/message", ("proceed",))),
         LARGE,
+        nobody_to_ask=True,
     ),
     Case(
         "safe_large_fetch",

@@ -1,7 +1,7 @@
 """Live queries: Mixpanel computes."""
 
 from harness.suite.case import Case, Exemption, Kind
-from harness.suite.cases.scenes import BEFORE_ALL, JUNE, LAST_DAY
+from harness.suite.cases.scenes import BEFORE_ALL, JUNE, LAST_DAY, said
 from harness.suite.expect import Count, Equal, Fails, Holds, SameItems
 from harness.suite.facts import Fact
 from harness.suite.reasons import NO_LIMIT
@@ -20,6 +20,7 @@ CASES = (
         (
             Equal("/series", Fact("segmentation/Sign Up/$browser")),
             Equal("/total", Fact("segmentation/Sign Up/total")),
+            *said(event="Sign Up", segment_property="$browser", unit="day", **JUNE),
         ),
         {"event": "Sign Up", "segment_property": "$browser", **JUNE},
     ),
@@ -86,6 +87,7 @@ CASES = (
             Equal("/steps/*/count", Fact("funnel/counts")),
             Equal("/steps/*/conversion_rate", Fact("funnel/rates")),
             Equal("/conversion_rate", Fact("funnel/rate")),
+            *said(funnel_id=8801, **JUNE),
         ),
         {"funnel_id": 8801, "unit": "month", **JUNE},
     ),
@@ -107,7 +109,10 @@ CASES = (
         "retention",
         "back-to-the-app",
         Kind.GOOD,
-        (Equal("/cohorts", Fact("retention/Sign Up to App Open")),),
+        (
+            Equal("/cohorts", Fact("retention/Sign Up to App Open")),
+            *said(born_event="Sign Up", return_event="App Open", unit="day", **JUNE),
+        ),
         {"born_event": "Sign Up", "return_event": "App Open", "interval_count": 3, **JUNE},
     ),
     Case(
@@ -140,12 +145,14 @@ CASES = (
     ),
     Case(
         "jql",
-        "raw-events-of-a-day",
+        "long-rows",
         Kind.LARGE,
-        (Equal("/truncated", value=True), Holds("", ("full_result",))),
+        (Equal("/truncated", value=True), Holds("/note", ("truncated",))),
         {
-            "script": "function main() { return Events({from_date: params.from, to_date: params.to}); }",
-            "params": {"from": "2025-06-30", "to": "2025-06-30"},
+            "script": BY_NAME.replace(
+                "count());", 'count()).map(function (row) { return [row.key[0], "long ".repeat(4000)]; });'
+            ),
+            "params": DAYS_OF_JUNE,
         },
     ),
     Case(
@@ -159,7 +166,10 @@ CASES = (
         "event_counts",
         "users-by-week",
         Kind.GOOD,
-        (Equal("/series", Fact("event_counts/unique")),),
+        (
+            Equal("/series", Fact("event_counts/unique")),
+            *said(events=["Sign Up", "Purchase"], unit="week", type="unique", **JUNE),
+        ),
         {"events": ["Sign Up", "Purchase"], "unit": "week", "type": "unique", **JUNE},
     ),
     Case(
@@ -180,7 +190,10 @@ CASES = (
         "property_counts",
         "purchases-by-system",
         Kind.GOOD,
-        (Equal("/series", Fact("property_counts/Purchase/$os")),),
+        (
+            Equal("/series", Fact("property_counts/Purchase/$os")),
+            *said(event="Purchase", property_name="$os", unit="month", type="general", **JUNE),
+        ),
         {"event": "Purchase", "property_name": "$os", "unit": "month", "limit": 10, **JUNE},
     ),
     Case(
@@ -245,7 +258,10 @@ CASES = (
         "frequency",
         "days-of-a-week",
         Kind.GOOD,
-        (Equal("/data", Fact("frequency/App Open")),),
+        (
+            Equal("/data", Fact("frequency/App Open")),
+            *said(event="App Open", unit="week", addiction_unit="day", **JUNE),
+        ),
         {"event": "App Open", "unit": "week", "addiction_unit": "day", **JUNE},
     ),
     Case(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.suite.case import Call, Case, Exemption, Kind
-from harness.suite.cases.scenes import NOTHING, TABLE
+from harness.suite.cases.scenes import BOUGHT, NOTHING, TABLE
 from harness.suite.expect import Count, Equal, Fails, Holds
 from harness.suite.facts import Fact
 from harness.suite.reasons import NO_LIMIT
@@ -40,13 +40,12 @@ def _cases() -> Iterator[Case]:
             Kind.WRONG_ARGUMENT,
             (Fails("INVALID_ARGUMENT", cause="table"),),
             {"table": 'orders"; drop table orders; --'},
-            before=(TABLE,),
         )
     for name, query in HOSTILE:
-        yield Case("sql", f"hostile-{name}", Kind.WRONG_ARGUMENT, (Fails("QUERY_FAILED"),), {"query": query}, (TABLE,))
-        yield Case(
-            "sql_scalar", f"hostile-{name}", Kind.WRONG_ARGUMENT, (Fails("QUERY_FAILED"),), {"query": query}, (TABLE,)
-        )
+        for tool in ("sql", "sql_scalar"):
+            yield Case(
+                tool, f"hostile-{name}", Kind.WRONG_ARGUMENT, (Fails("QUERY_FAILED"),), {"query": query}, (BOUGHT,)
+            )
 
 
 CASES = (
@@ -64,7 +63,7 @@ CASES = (
         "sql",
         "two-of-many",
         Kind.LARGE,
-        (Count("/result", 2), Equal("/truncated", value=True)),
+        (Count("/result", 2), Equal("/truncated", value=True), Holds("/note", ("truncated",))),
         {"query": "select distinct_id from orders", "limit": 2},
         (TABLE,),
     ),
@@ -84,14 +83,14 @@ CASES = (
         {"query": DEAREST},
         (NOTHING,),
     ),
-    Case("sql_scalar", "two-values", Kind.PECULIAR, (Equal("/result", 1),), {"query": "select 1, 2"}, (TABLE,)),
+    Case("sql_scalar", "two-values", Kind.PECULIAR, (Equal("/result", 1),), {"query": "select 1, 2"}, (BOUGHT,)),
     Case(
         "sql_scalar",
         "a-very-long-text",
         Kind.LARGE,
         (Fails("QUERY_FAILED"),),
         {"query": "select repeat('x', 50000000)"},
-        (TABLE,),
+        (BOUGHT,),
     ),
     Case(
         "list_tables",

@@ -47,6 +47,11 @@ SKIPS_LINES = ("fetch_events", "stream_events")
 """An export with a broken line is not a broken answer: the line is left out and counted."""
 
 
+EXPORTS = ("fetch_events", "fetch_profiles", "stream_events")
+BROKEN_OFF = Fails("EXPORT_INCOMPLETE", cause="broke off", fix="again")
+"""What a silent Mixpanel comes to where rows were to stream in."""
+
+
 def _cases() -> Iterator[Case]:
     for spec in TOOLS:
         yield Case(
@@ -60,11 +65,12 @@ def _cases() -> Iterator[Case]:
             for kind, name, fault, error, on_tape in FAULTS:
                 if kind is Kind.MALFORMED and spec.name in SKIPS_LINES:
                     continue
+                silent = kind is Kind.TIMEOUT and spec.name in EXPORTS
                 yield Case(
                     spec.name,
                     name,
                     kind,
-                    (error,),
+                    (BROKEN_OFF if silent else error,),
                     working(spec),
                     fault=fault,
                     via="tape" if on_tape else "emulator-fault",

@@ -1,6 +1,9 @@
 """A target that answers otherwise than it did is found out, and one whose clock ticks is not."""
 
 import json
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,14 @@ import pytest
 from harness.cassettes import drift, tape, written
 from harness.cassettes.drift import Change
 from harness.cassettes.studio import Studio
-from harness.cassettes.tape import Answer, Case, Interaction
+from harness.cassettes.tape import Answer, Case, Interaction, Tape
 from harness.errors import HarnessError
 from tests.harness.cassettes.cases import JUNE, REFUSED
 from tests.harness.cassettes.hosting import environment
 from tests.harness.cassettes.made import asked, interaction
 from tests.harness.cassettes.made import tape as made_tape
 from tests.harness.cassettes.test_record import made
+from tests.harness.doctor.bending import proxy
 
 REPORTS = Case("discovery", "list_bookmarks", "all")
 COUNTS = Case("live", "event_counts", "june", {"events": ["Sign Up"], **JUNE})
@@ -52,7 +56,8 @@ def differences(old: Any, new: Any, *, same_data: bool, **headers: str) -> list[
             [("/A", "removed"), ("/B", "added")],
             [("/*/m", "added"), ("/*/n", "removed")],
         ),
-        ({"session_id": "a"}, {"session_id": "b"}, [], []),
+        ({"session_id": "a1"}, {"session_id": "b2"}, [], []),
+        ({"session_id": "a1"}, {"session_id": 2}, [("/session_id", "retyped")], [("/session_id", "retyped")]),
         ({"a/b": 1}, {"a/b": 2}, [("/a~1b", "changed")], []),
         ([1, 2], {"a": 1}, [("", "retyped")], [("", "retyped")]),
     ],
@@ -70,7 +75,20 @@ def test_a_date_may_differ_and_a_content_type_may_not() -> None:
 
 
 def test_each_thing_that_may_differ_says_why() -> None:
-    assert all(drift.IGNORED.values())
+    assert all({**drift.IGNORED, **drift.MADE_UP}.values())
+
+
+def test_an_id_that_was_made_up_is_known_again_where_it_is_sent_back() -> None:
+    def walk(made_up: str) -> Tape:
+        first = Interaction(asked(page="0"), Answer(200, {}, f'{{"session_id": "{made_up}", "page": 0}}'.encode()))
+        # No JSON: an answer that is cut repeats it all the same.
+        then = Interaction(asked(page="1", session_id=made_up), Answer(200, {}, f'{{"of {made_up}'.encode()))
+        return made_tape(first, then)
+
+    assert drift.compare(walk("1751-abc"), walk("1863-xyz"), same_data=True) == []
+    other = replace(walk("1863-xyz").interactions[1], asked=asked(page="2", session_id="1863-xyz"))
+    moved = replace(walk("1863-xyz"), interactions=(walk("1863-xyz").interactions[0], other))
+    assert {each.what for each in drift.compare(walk("1751-abc"), moved, same_data=True)} == {"asked", "not asked"}
 
 
 def test_an_export_is_compared_line_by_line() -> None:
@@ -124,6 +142,31 @@ def test_a_field_that_moves_in_the_emulator_is_seen_and_the_passing_of_time_is_n
     assert "retyped" in {each.what for each in changes}
     assert {case: file.read_bytes() for case, file in tape.found(tmp_path / "tapes").items()} == before
     assert not (tmp_path / "state" / "drift").exists()
+
+
+def through(place: Path, clock_s: float, changed: Callable[[bytes], bytes]) -> set[tuple[str, str]]:
+    """What is found where a proxy between the server and the emulator changes every answer: place and kind."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        start = Studio.host
+
+        def behind(studio: Studio, session: Path, credentials: Any, base_url: str | None) -> Any:
+            assert base_url is not None
+            port = stack.enter_context(proxy(int(base_url.rpartition(":")[2]), clock_s, changed))
+            return start(studio, session, credentials, f"http://127.0.0.1:{port}")
+
+        patch.setattr(Studio, "host", behind)
+        _, changes = asked_again(place)
+    return {(each.where, each.what) for each in changes}
+
+
+def test_a_field_that_changes_on_the_wire_is_seen_and_a_date_header_is_not(tmp_path: Path) -> None:
+    outcome, _ = made(tmp_path, (COUNTS, REFUSED))
+    assert outcome.bad == {}
+    assert through(tmp_path, -86400.0, bytes) == set()
+    renamed = through(tmp_path, 0.0, lambda body: body.replace(b'"legend_size"', b'"legendSize"'))
+    assert renamed == {("/legendSize", "added"), ("/legend_size", "removed")}
+    more = through(tmp_path, 0.0, lambda body: re.sub(rb'"2025-06-30": ?', b'"2025-06-30":1', body))
+    assert ("/data/values/Sign Up/2025-06-30", "changed") in more
 
 
 def test_without_a_tape_that_fits_there_is_nothing_to_compare(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.cassettes import canonical, examples, plan
+from harness.cassettes import canonical, plan
 from harness.cassettes.plan import Plan, Question
 from harness.cassettes.tape import Case, Exchange, Tape, ToolCall
+from harness.suite import facts, taped
 from mp_mcp_server.catalogue import TOOLS
 from tests.harness.cassettes.made import interaction, tape
 
@@ -120,13 +121,14 @@ def test_the_text_says_all_of_it() -> None:
     assert "more than 2 h" in said
 
 
-def test_every_tool_has_an_example_and_a_guess() -> None:
-    cases = examples.cases()
-    assert [each.tool for each in cases] == [spec.name for spec in TOOLS]
-    assert len({each.id for each in cases}) == 39
-    for each, spec in zip(cases, TOOLS, strict=True):
-        asks = spec.endpoints or [name for call in each.before for name in [call.tool]]
-        assert bool(examples.guess(each)) == bool(asks)
+def test_every_tool_has_cases_and_a_guess_of_what_they_ask() -> None:
+    cases = taped.tape_cases(facts.load())
+    specs = {spec.name: spec for spec in TOOLS}
+    assert {each.tool for each in cases} == set(specs)
+    assert len({each.id for each in cases}) == len(cases)
+    for each in cases:
+        asks = any(specs[call.tool].endpoints for call in each.calls)
+        assert bool(plan.guess(each)) == asks
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "a b", "../x", "a/b", "ä", "-x", "a\n"])

@@ -14,7 +14,6 @@ import pytest
 
 from harness import wire
 from harness.cassettes import record, tape, written
-from harness.cassettes.examples import cases as examples
 from harness.cassettes.journal import About, Session
 from harness.cassettes.plan import Plan
 from harness.cassettes.record import Outcome, Wish
@@ -22,6 +21,7 @@ from harness.cassettes.studio import Caller, Running, Studio, plainly
 from harness.cassettes.tape import Case, Exchange
 from harness.errors import HarnessError
 from harness.stack import processes
+from harness.suite import facts, taped
 from tests.harness.cassettes.cases import BROKEN, EVENTS, JUNE, LOCAL, REFUSED, SIGN_UPS
 from tests.harness.cassettes.hosting import environment
 from tests.harness.cassettes.made import CLOCK, interaction
@@ -169,7 +169,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(tmp_path: Path) -> None:
     ran = harness(tmp_path, "--dry-run", "--json")
     assert ran.returncode == 0, ran.stderr
     plan = json.loads(ran.stdout)
-    assert [each["case"] for each in plan["record"]] == [case.id for case in examples()]
+    assert [each["case"] for each in plan["record"]] == [case.id for case in taped.tape_cases(facts.load())]
     assert plan["requests"]["query"] > 0
     assert list(tmp_path.iterdir()) == []
 
@@ -184,10 +184,10 @@ def test_a_wrong_word_is_refused_with_the_right_one(words: tuple[str, ...], code
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-def test_every_tools_example_is_recorded_and_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
+def test_every_case_is_recorded_and_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
     ran = harness(tmp_path, "--json")
     assert ran.returncode == 0, ran.stderr
     outcome = json.loads(ran.stdout)
-    assert (len(outcome["recorded"]), outcome["bad"]) == (39, {})
+    assert (len(outcome["recorded"]), outcome["bad"]) == (len(taped.tape_cases(facts.load())), {})
     ran = harness(tmp_path, "--json")
     assert json.loads(ran.stdout) == {"recorded": [], "bad": {}, "sent": 0, "known": 0}

@@ -1,10 +1,10 @@
-"""A proxy in front of a service that collects each answer before it passes it on, and may give it another date."""
+"""A proxy in front of a service that collects each answer before it passes it on, and may change its date or body."""
 
 import contextlib
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,8 +13,8 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "date", "serv
 
 
 @contextlib.contextmanager
-def proxy(port: int, clock_s: float = 0.0) -> Iterator[int]:
-    """Pass requests on to a port of this machine; the answers' dates are so many seconds off."""
+def proxy(port: int, clock_s: float = 0.0, changed: Callable[[bytes], bytes] = bytes) -> Iterator[int]:
+    """Pass requests on to a port of this machine; the answers' dates are so many seconds off, their bodies changed."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -26,6 +26,7 @@ def proxy(port: int, clock_s: float = 0.0) -> Iterator[int]:
                     status, headers, body = answer.status, answer.headers, answer.read()
             except urllib.error.HTTPError as refusal:
                 status, headers, body = refusal.code, refusal.headers, refusal.read()
+            body = changed(body)
             self.send_response_only(status)
             for name, value in headers.items():
                 if name.lower() not in HOP_BY_HOP:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from harness.doctor.known_issues import KNOWN_ISSUES
+from tests.harness.doctor import tapes
 from tests.harness.doctor.breaking import (
     Breaking,
     bent,
@@ -236,6 +237,12 @@ FAULTS: tuple[Fault, ...] = (
         partial(front_door, old=FORWARDED, new=f"{FORWARDED} proxy_set_header Accept application/json;", reload=True),
     ),
     Fault("nginx.switch", "cut short", "CUT_SHORT", switch_cut_short),
+    Fault("cassettes.complete", "a tape is cut", "INCOMPLETE", tapes.cut),
+    Fault("cassettes.complete", "a case has none", "INCOMPLETE", tapes.missing),
+    Fault("cassettes.complete", "a tape has no case", "LEFT_OVER", tapes.left_over),
+    Fault("cassettes.fresh", "recorded two years ago", "STALE", tapes.stale),
+    Fault("cassettes.fresh", "one of another data set", "MIXED", tapes.mixed),
+    Fault("cassettes.secrets", "a token in an answer", "SECRET", tapes.with_a_token),
     Fault(
         "logs.known-issues",
         "a fault that no check sees",

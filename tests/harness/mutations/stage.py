@@ -1,0 +1,147 @@
+"""Where cases run: the server in this process, with its requests to Mixpanel played from the cases' tapes."""
+
+import asyncio
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastmcp import Client
+from fastmcp.client.elicitation import ElicitResult
+
+from harness.cassettes import launch, written
+from harness.cassettes.host import Host, hosted
+from harness.suite import facts as known
+from harness.suite import layers
+from harness.suite.answer import Answer
+from harness.suite.case import Case
+from harness.suite.facts import settled
+from harness.suite.judge import Verdict, judge
+from harness.suite.taped import place
+from mp_mcp_server import server
+from mp_mcp_server.catalogue import TOOLS, ToolSpec
+from tests.support.repository import ROOT
+
+TAPES = ROOT / launch.TAPES
+WAY = "memory"
+CALL_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a case.
+
+    verdict: as the suite judges
+    otherwise: what the answer says otherwise than the one on the tape
+    """
+
+    verdict: Verdict
+    otherwise: tuple[str, ...] = ()
+
+
+@dataclass
+class Stage:
+    """A host of tapes, and an empty directory for the stores of cases."""
+
+    host: Host
+    stores: Path
+    facts: dict[str, Any]
+    _cases: int = 0
+
+    def run(self, case: Case, mutated: ToolSpec | None = None) -> Played:
+        """Play a case to a fresh server with a fresh store; what comes of it."""
+        began = time.monotonic()
+        self.host.begin(place(case))
+        result: Mapping[str, Any] | None = None
+        asked: list[str] = []
+        broken: str | None = None
+        try:
+            result = asyncio.run(self._called(case, mutated, asked))
+        except Exception as error:  # noqa: BLE001 - whatever a tool that has gone wrong brings about is its end
+            broken = f"{type(error).__name__}: {error}"
+        finally:
+            report = self.host.end()
+        seconds = time.monotonic() - began
+        for kind in ("misses", "unused"):
+            if report[kind] and broken is None:
+                broken = f"{kind}: {report[kind][0]}"
+        if result is None or broken is not None:
+            return Played(Verdict(case, WAY, None, (), seconds, broken))
+        verdict = judge(case, WAY, Answer.of(result, tuple(asked)), self.facts, seconds)
+        recorded = written.read(TAPES, place(case)).exchanges[-1].result
+        return Played(verdict, layers.difference(recorded, result))
+
+    async def _called(self, case: Case, mutated: ToolSpec | None, asked: list[str]) -> Mapping[str, Any]:
+        self._cases += 1
+        settings = server.Settings(db=self.stores / f"{self._cases}.db")
+        person = _Person(case, asked)
+        async with Client(server.build(settings, _specs(case, mutated)), **person.handlers) as client:
+            for call in case.before:
+                arguments = settled(call.arguments, self.facts)
+                done = await client.call_tool(call.tool, arguments, raise_on_error=False)
+                if done.is_error:
+                    raise AssertionError(f"the scene could not be set: {done.structured_content}")
+            arguments = settled(case.arguments, self.facts)
+            result = await asyncio.wait_for(client.call_tool_mcp(case.tool, arguments), CALL_S)
+        dumped: dict[str, Any] = result.model_dump(mode="json", by_alias=True)
+        return dumped
+
+
+class _Person:
+    """Who answers what a case's tool asks back."""
+
+    def __init__(self, case: Case, asked: list[str]) -> None:
+        self._asked = asked
+        self._replies, self._samples = list(case.replies or ()), list(case.samples or ())
+        self.handlers: dict[str, Any] = {}
+        if case.replies is not None:
+            self.handlers["elicitation_handler"] = self._elicited
+        if case.samples is not None:
+            self.handlers["sampling_handler"] = self._sampled
+
+    async def _elicited(self, message: str, _kind: Any, _parameters: Any, _context: Any) -> ElicitResult[Any]:
+        self._asked.append(message)
+        reply = self._replies.pop(0)
+        return ElicitResult(action=reply.action, content=None if reply.content is None else dict(reply.content))
+
+    async def _sampled(self, _messages: Any, _parameters: Any, _context: Any) -> str:
+        return self._samples.pop(0) if len(self._samples) > 1 else self._samples[0]
+
+
+def _specs(case: Case, mutated: ToolSpec | None) -> Sequence[ToolSpec]:
+    """As small a server as the case needs: to build all of it takes longer than most cases."""
+    names = {case.tool, *(call.tool for call in case.before)}
+    own = {mutated.name: mutated} if mutated else {}
+    return [own.get(spec.name, spec) for spec in TOOLS if spec.name in names]
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """A stage that is torn down afterwards."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as stores, _quiet():
+        for name, value in launch.play_environment().items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        with hosted(TAPES) as host:
+            yield Stage(host, Path(stores), dict(known.load()))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a line for each of thousands of errors that are meant, and a warning for each answer of another shape."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
+        try:
+            yield
+        finally:
+            logging.disable(before)

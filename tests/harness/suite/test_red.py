@@ -1,0 +1,157 @@
+"""A suite that is red says why: the layer that differs first, what was not asked for, who tried to leave."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cassettes import tape, written
+from harness.cassettes.tape import Answer, Interaction, Tape
+from harness.errors import HarnessError
+from harness.suite import facts, isolation, run
+from harness.suite.case import Case
+from harness.suite.cases import CASES
+from harness.suite.report import Report
+from harness.suite.taped import place
+from tests.support.repository import ROOT
+
+TAPES = ROOT / "fixtures" / "cassettes"
+NAMED = {case.id: case for case in CASES}
+CASE, EVENTS = NAMED["segmentation--the-event-that-falls"], NAMED["list_events--all"]
+FUNNEL, COUNTS = NAMED["funnel--nobody-began"], NAMED["event_counts--before-there-was-anything"]
+AGENT = ROOT / "fixtures" / "copilot" / "agent"
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def tapes(tmp_path: Path) -> Path:
+    """Some tapes of their own, to be changed."""
+    own = tmp_path / "tapes"
+    for case in (CASE, EVENTS, FUNNEL, COUNTS):
+        file = tape.place(own, place(case))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tape.place(TAPES, place(case)), file)
+    return own
+
+
+@pytest.fixture
+def suite(tmp_path: Path, tapes: Path, environment: dict[str, str]) -> Run:
+    """Run some cases."""
+
+    def running(cases: tuple[Case, ...] = (CASE, EVENTS), **said: Any) -> Report:
+        wish = run.Wish(tapes=tapes, cases=cases, workers=1, **said)
+        return run.run(wish, tmp_path / "stage", environment, isolation.guarded("a test"))
+
+    return running
+
+
+def change(tapes: Path, case: Case, edit: Callable[[Tape], Tape]) -> None:
+    written.write(tapes, edit(written.read(tapes, place(case))))
+
+
+def other_answer(whole: Tape) -> Tape:
+    """Mixpanel answers a hundred events more on one day than it did."""
+    (one,) = whole.interactions
+    body = one.answer.body.replace(b'"2025-06-01":', b'"2025-06-01":1', 1)
+    assert body != one.answer.body
+    return replace(whole, interactions=(Interaction(one.asked, replace(one.answer, body=body)),))
+
+
+def other_day(whole: Tape) -> Tape:
+    """The server asked for another day than it does."""
+    first, *rest = whole.interactions
+    query = tuple((name, "2025-06-29" if name == "to_date" else value) for name, value in first.asked.query)
+    return replace(whole, interactions=(Interaction(replace(first.asked, query=query), first.answer), *rest))
+
+
+def one_more(whole: Tape) -> Tape:
+    """The server asked once more than it does."""
+    elsewhere = replace(whole.interactions[0].asked, url="https://mixpanel.com/api/query/cohorts/list")
+    return replace(whole, interactions=(*whole.interactions, Interaction(elsewhere, Answer(200))))
+
+
+def test_each_red_case_says_which_layer_differs_first(tapes: Path, suite: Run) -> None:
+    for case, edit in ((CASE, other_answer), (EVENTS, other_day), (FUNNEL, one_more)):
+        change(tapes, case, edit)
+    report = suite((CASE, EVENTS, FUNNEL, COUNTS))
+    red = {each.case.id: each for each in report.red}
+    assert set(red) == {CASE.id, EVENTS.id, FUNNEL.id}
+    layer = {name: (each.layer.name, each.layer.diff) if each.layer else None for name, each in red.items()}
+
+    name, diff = layer[CASE.id] or ("", ())
+    assert name == "mcp"
+    assert any(line.startswith("-") and "2025-06-01" in line for line in diff)
+    assert "/series/Search" in red[CASE.id].why[0]
+
+    name, diff = layer[EVENTS.id] or ("", ())
+    assert (name, [line[:1] for line in diff]) == ("http", ["-", "+"])
+    assert "to_date is '2025-06-30', on the tape '2025-06-29'" in red[EVENTS.id].why[0]
+
+    name, diff = layer[FUNNEL.id] or ("", ())
+    assert name == "http"
+    assert "on its tape and not asked for" in red[FUNNEL.id].why[0]
+    assert "cohorts/list" in red[FUNNEL.id].why[0]
+
+
+def test_where_only_what_is_expected_differs_no_layer_does(suite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**facts.load(), "segmentation/Search": {}}
+    monkeypatch.setattr(facts, "load", lambda: known)
+    (red,) = suite((CASE,)).red
+    assert red.layer is None
+
+
+def test_a_cut_tape_ends_the_run(tapes: Path, suite: Run) -> None:
+    file = tape.place(tapes, place(CASE))
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(HarnessError) as error:
+        suite((CASE,))
+    assert error.value.code in ("TAPE_CUT", "TAPE_UNREADABLE")
+    assert len(file.read_bytes()) == 200
+
+
+def planted(tmp_path: Path, here: str, there: str) -> Path:
+    """A copilot's client that differs from ours in one place."""
+    agent = tmp_path / "copilot" / "agent"
+    shutil.copytree(AGENT, agent)
+    (agent.parent / "node_modules").symlink_to(AGENT.parent / "node_modules")
+    shutil.copy(AGENT.parent / "package.json", agent.parent)
+    client = agent / "mcp-client.ts"
+    assert here in client.read_text()
+    client.write_text(client.read_text().replace(here, there, 1))
+    return agent
+
+
+def test_a_copilot_that_wants_to_leave_is_red(tmp_path: Path, suite: Run) -> None:
+    here = "const tool = definition.name;"
+    leaves = "await fetch('http://192.0.2.1/telemetry').catch(() => undefined);"
+    report = suite(ways=("copilot",), agent=planted(tmp_path, here, f"{here} {leaves}"))
+    assert report.red == ()
+    assert not report.good
+    assert report.attempts
+    assert all("192.0.2.1" in attempt for attempt in report.attempts)
+
+
+def test_a_copilot_that_changes_an_answer_is_the_layer_that_differs(tmp_path: Path, suite: Run) -> None:
+    here, empties = "return await run().catch(", "then((r: any) => ({ ...r, structuredContent: {} }))"
+    agent = planted(tmp_path, here, f"return await run().{empties}.catch(")
+    reds = suite(ways=("copilot",), agent=agent).red
+    assert [red.layer.name for red in reds if red.layer] == ["copilot", "copilot"]
+
+
+def test_what_the_server_answers_otherwise_is_not_laid_to_the_copilot(tapes: Path, suite: Run) -> None:
+    change(tapes, CASE, other_answer)
+    (red,) = suite((CASE,), ways=("copilot",)).red
+    assert red.layer is not None
+    assert red.layer.name == "mcp"
+
+
+def test_no_case_is_of_an_unknown_name() -> None:
+    with pytest.raises(HarnessError) as error:
+        run.chosen((), ("segmentation--by-browsr",))
+    assert "segmentation--by-browser" in error.value.fix
+    with pytest.raises(HarnessError) as error:
+        run.chosen(("segmentatoin",), ())
+    assert "segmentation" in error.value.fix
