@@ -161,6 +161,7 @@ def _plain_forms(value: str) -> set[str]:
     ascii_json, wide_json = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
     forms = {
         value,
+        value.replace(" ", "+"),  # of a form, where nothing else needs a percent sign
         *(ascii_json, wide_json, json.dumps(ascii_json)[1:-1], json.dumps(wide_json)[1:-1]),
         *(html.escape(value), html.escape(value, quote=False)),
         *(shlex.quote(value).removeprefix("'").removesuffix("'"), repr(value)[1:-1]),

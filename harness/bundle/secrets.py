@@ -36,8 +36,10 @@ def redactor(settings: Settings, stack: Stack | None, strangers: Iterable[Owner]
             known.add(_of_toml(text))
         known.learn(text)
     for owner in strangers:
-        known.put(told(owner), str(owner))
-        known.put(_command(owner), owner.command)
+        # The doctor tells what it found on one line.
+        for text, instead in ((str(owner), told(owner)), (owner.command, _command(owner))):
+            known.put(instead, text)
+            known.put(instead, " ".join(text.split()))
         known.add(word for word in _words(owner)[1:] if len(word) >= LONG_WORD and not word.isalpha())
     return known
 
