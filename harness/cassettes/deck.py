@@ -132,7 +132,8 @@ class Shelf(_Plays):
         self._at: dict[str, int] = {}
         self._played = 0
         for tape in tapes:
-            if all(each.answer.status < 400 for each in tape.interactions):
+            # A broken body comes with a good status.
+            if not tape.faults and all(each.answer.status < 400 for each in tape.interactions):
                 for each in tape.interactions:
                     self._at.setdefault(canonical.key(each.asked), len(self._known))
                     self._known.append(each)

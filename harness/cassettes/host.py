@@ -180,9 +180,7 @@ class Host:
         Raises:
             HarnessError: a tape is cut or unreadable; TAPES_MISSING
         """
-        # A tape of something that went wrong is for its own case alone.
-        read = (written.read(self._mode.tapes, case) for case in tape.found(self._mode.tapes))
-        tapes = [each for each in read if not each.faults]
+        tapes = [written.read(self._mode.tapes, case) for case in tape.found(self._mode.tapes)]
         if not tapes:
             raise HarnessError(
                 "TAPES_MISSING", f"there is no tape in {self._mode.tapes}", fix="record some: harness record"

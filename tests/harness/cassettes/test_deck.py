@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,11 @@ def test_a_shelf_answers_again_and_again_and_leaves_out_what_went_wrong() -> Non
         with pytest.raises(HarnessError):
             shelf.take(interaction(1000 + number).asked)
     assert len(shelf.report().misses) == 20, "who asks for days does not fill the memory"
+
+
+def test_a_shelf_leaves_out_a_tape_of_a_fault_whatever_its_status() -> None:
+    broken = replace(tape(interaction(1, b"broken")), faults=({"kind": "malformed_line"},))
+    assert Shelf([broken, tape(interaction(1))]).take(interaction(1).asked).body == interaction(1).answer.body
 
 
 def test_between_cases_nothing_is_answered() -> None:
