@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.standin import wait_until
 
 DEADLINE_S = 60.0
@@ -69,6 +71,9 @@ class Configuration:
         subprocess.run([BINARY, "-c", self.main], check=True, capture_output=True, timeout=DEADLINE_S)
         self.started = True
         wait_until((self.directory / "nginx.pid").exists, "nginx writes its pid")
+        # Until it has a worker, a master notes a signal and then sleeps on: it would never end of one SIGTERM.
+        master = int((self.directory / "nginx.pid").read_text())
+        wait_until(lambda: bool(psutil.Process(master).children()), "nginx has a worker")
 
     def stop(self) -> None:
         """End it, and wait until it is gone."""
