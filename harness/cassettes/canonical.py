@@ -6,7 +6,11 @@ parameter whose value is JSON. The order of a list does, and so does every lette
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,9 +20,16 @@ from harness.errors import HarnessError
 from mixpanel_data.endpoints import HOSTS, PREFIXES
 
 KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "location", "www-authenticate")
-"""Of an answer: what a client acts on. `date` stays beside a retry-after, which may be meant against it."""
+"""Of an answer: what a client acts on. `date` stays beside a retry-after that is a date, which is meant against it."""
+
+MADE_UP: Mapping[str, str] = {
+    "session_id": "each walk through the profiles gets another, and sends it with every page",
+    "job_id": "each query gets another",
+}
+"""Members of answers whose values differ each time, also where a later request sends them back, with the reason."""
 
 _MIXPANELS = re.compile(r"(?:(?:data|data-eu|data-in|eu|in|api|api-eu|api-in)\.)?mixpanel\.com")
+_MADE_UP = re.compile(rb'"(' + "|".join(MADE_UP).encode() + rb')"\s*:\s*"([^"\\]{8,200})"')
 _FORM_OF_SECRET = re.compile(r"(\{\{MP_[A-Z]+):[A-Za-z0-9+-]+\}\}")
 _SHOWN = 120
 
@@ -42,21 +53,49 @@ def asked(method: str, url: str, media_type: str, body: bytes, base_url: str | N
             f"{method} {parts.scheme}://{parts.hostname}{path} is no request to Mixpanel",
             fix="unset what points the library elsewhere, such as a base URL that the recording does not know of",
         )
-    family = max(
-        (name for name, prefix in PREFIXES.items() if f"{path}/".startswith(f"{prefix}/")),
-        key=lambda name: len(PREFIXES[name]),
-        default="query",
-    )
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-    host = HOSTS[family].format(prefix="", suffix="")  # type: ignore[index]  # a key of the same catalogue
-    return Asked(method.upper(), f"https://{host}{path}", query, media_type.partition(";")[0].strip().lower(), body)
+    return Asked(method.upper(), _address(path), query, media_type.partition(";")[0].strip().lower(), body)
+
+
+@cache
+def told(base_url: str | None) -> Callable[[bytes], bytes]:
+    """What puts Mixpanel's own address into a text that tells where a request really went."""
+    hosts = [rf"https://{_MIXPANELS.pattern}(?=/)", *([re.escape(base_url.rstrip("/"))] if base_url else [])]
+    prefixes = "|".join(map(re.escape, PREFIXES.values()))
+    known = re.compile(rf"(?:{'|'.join(hosts)})((?:{prefixes})(?:/[A-Za-z0-9._~%/-]*)?)(?![A-Za-z0-9])".encode())
+    return lambda text: known.sub(lambda found: _address(found[1].decode()).encode(), text)
 
 
 def kept_headers(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Those of an answer's headers that belong on a tape."""
     said = {name.lower(): ", ".join(values) for name, values in headers.items()}
-    names = (*KEPT_HEADERS, *(("date",) if "retry-after" in said else ()))
+    dated = not said.get("retry-after", "0").strip().isdecimal()
+    names = (*KEPT_HEADERS, *(("date",) if dated else ()))
     return {name: said[name] for name in names if name in said}
+
+
+def at_its_clock(answer: Answer, clock: datetime) -> Answer:
+    """The answer as if it had been given when a tape's clock stands: dates among its headers, as far apart as they
+    were."""
+    said = answer.headers
+    try:
+        away = parsedate_to_datetime(said["retry-after"]) - parsedate_to_datetime(said["date"])
+        dates = {"retry-after": format_datetime(clock + away, usegmt=True), "date": format_datetime(clock, usegmt=True)}
+    except (KeyError, ValueError, TypeError):
+        return answer
+    return replace(answer, headers={**said, **dates})
+
+
+def made_up(interactions: Iterable[Interaction]) -> Callable[[bytes], bytes]:
+    """What puts a number into the place of each name that was made up for an answer, in the order of the answers."""
+    names: dict[bytes, bytes] = {}
+    for each in interactions:
+        for member, name in _MADE_UP.findall(each.answer.body):
+            names.setdefault(name, member + b"-%d" % (len(names) + 1))
+    if not names:
+        return bytes
+    known = re.compile(b"|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+    return lambda text: known.sub(lambda found: names[found[0]], text)
 
 
 def key(request: Asked) -> str:
@@ -100,6 +139,17 @@ def is_good(answer: Answer) -> bool:
     """Whether an answer is what was asked for, and not an accident of the moment: a limit, a refusal to sign in, a
     failure inside."""
     return answer.status not in (401, 402, 408, 425, 429) and answer.status < 500
+
+
+def _address(path: str) -> str:
+    """Mixpanel's own of a path."""
+    family = max(
+        (name for name, prefix in PREFIXES.items() if f"{path}/".startswith(f"{prefix}/")),
+        key=lambda name: len(PREFIXES[name]),
+        default="query",
+    )
+    host = HOSTS[family].format(prefix="", suffix="")  # type: ignore[index]  # a key of the same catalogue
+    return f"https://{host}{path}"
 
 
 def _is_below(url: str, base_url: str) -> bool:

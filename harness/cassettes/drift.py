@@ -7,18 +7,17 @@ whose names are data.
 
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.cassettes import canonical, tape, written
+from harness.cassettes import canonical, scrub, tape, written
 from harness.cassettes.journal import About, Session
 from harness.cassettes.record import live_credentials
 from harness.cassettes.studio import Caller, Studio, account_of, plainly, take_case
-from harness.cassettes.tape import Answer, Asked, Case, Interaction, Tape, Target
+from harness.cassettes.tape import Answer, Case, Interaction, Tape, Target
 from harness.errors import Exit, HarnessError
 
 What = Literal["added", "removed", "retyped", "changed", "status", "asked", "not asked"]
@@ -31,13 +30,6 @@ IGNORED: Mapping[str, str] = {
 }
 """What may differ, by where it stands, with the reason; nothing else may."""
 
-MADE_UP: Mapping[str, str] = {
-    "session_id": "each walk through the profiles gets another, and sends it with every page",
-    "job_id": "each query gets another",
-}
-"""Members of answers whose values differ each time, also where a later request sends them back, with the reason."""
-
-_MADE_UP = re.compile(rb'"(' + "|".join(MADE_UP).encode() + rb')"\s*:\s*"([^"\\]{1,200})"')
 _MOST_SHOWN = 80
 
 
@@ -133,7 +125,7 @@ def _asked_again(old: Tape, session: Session, take: Callable[[Case], dict[str, A
     category, _, rest = old.case.partition("/")
     tool, _, name = rest.partition("--")
     *before, last = (each.call for each in old.exchanges)
-    report = take(Case(category, tool, name, last.arguments, tuple(before), old.faults))
+    report = take(Case(category, tool, name, last.arguments, tuple(before), old.faults, old.varies))
     if report["stopped"]:
         raise HarnessError("RATE_LIMITED", str(report["stopped"]["cause"]), fix="ask again in an hour")
     return written.read(session.tapes, old.case)
@@ -184,23 +176,8 @@ def _options(of: Tape) -> Sequence[str]:
 
 
 def _without_ids(of: Tape) -> Tape:
-    """The tape with a name in the place of each id that was made up, in answers and in the requests that repeat it."""
-    ids = {value: name for each in of.interactions for name, value in _MADE_UP.findall(each.answer.body)}
-    if not ids:
-        return of
-    known = re.compile(b"|".join(map(re.escape, sorted(ids, key=len, reverse=True))))
-
-    def plain(data: bytes) -> bytes:
-        return known.sub(lambda found: ids[found[0]], data)
-
-    def asked(each: Asked) -> Asked:
-        query = tuple((name, plain(value.encode()).decode()) for name, value in each.query)
-        return replace(each, query=query, body=plain(each.body))
-
-    changed = (
-        Interaction(asked(each.asked), replace(each.answer, body=plain(each.answer.body))) for each in of.interactions
-    )
-    return replace(of, interactions=tuple(changed))
+    """The tape with a number in the place of each id that was made up, also where a request repeats it."""
+    return scrub.whole(of, canonical.made_up(of.interactions))
 
 
 def _by_key(of: Tape) -> dict[str, list[Interaction]]:

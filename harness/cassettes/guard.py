@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 _LOCAL_NAMES = ("localhost", "ip6-localhost", "")
@@ -20,11 +21,15 @@ class Guard:
 
     An audit hook sees what any library does, and cannot be taken away; a guard that is off lets pass.
 
+    Args:
+        tell: told each attempt as it is stopped, one at a time
+
     on: whether it stops anything
     attempts: where to, one entry for each attempt
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], object] = lambda _: None) -> None:
+        self._tell = tell
         self.on = False
         self.attempts: list[str] = []
         self._lock = threading.Lock()
@@ -41,6 +46,7 @@ class Guard:
         if where is not None:
             with self._lock:
                 self.attempts.append(where)
+                self._tell(where)
             raise LeftError(f"a replay asks nobody outside of this machine, and this was about to ask {where}")
 
 

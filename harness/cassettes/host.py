@@ -15,12 +15,10 @@ This is the one module that may know the server and the library from inside.
 
 import argparse
 import contextlib
-import importlib.metadata
 import json
 import logging
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,15 +29,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from harness import clock as wall
-from harness.cassettes import canonical, scrub, tape, written
+from harness.cassettes import canonical, making, scrub, tape, written
 from harness.cassettes.control import add_control
 from harness.cassettes.deck import Closed, Deck, Player, Recorder, Shelf, Source
 from harness.cassettes.guard import Guard
 from harness.cassettes.journal import Session
 from harness.cassettes.limits import Allowance
 from harness.cassettes.seam import caught
-from harness.cassettes.tape import Case, Exchange, Recorded, Tape
+from harness.cassettes.stores import emptied
+from harness.cassettes.tape import Case, Exchange, Tape
 from harness.cassettes.virtual import Standing
 from harness.errors import Exit, HarnessError
 from harness.stack import processes
@@ -47,13 +45,12 @@ from mixpanel_data import ConfigError, budget, clock
 from mixpanel_data.credentials import Credentials, api_base_url, resolve
 from mp_mcp_server import server as servers
 from mp_mcp_server.middleware import CachingMiddleware, create_caching_middleware, rate_limiting
+from mp_mcp_server.results import Results
 from mp_mcp_server.settings import Settings
 from mp_mcp_server.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
-
-VERSIONS_OF = ("mixpanel-data", "vcrpy", "httpx", "fastmcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +82,11 @@ class Host:
         self._people_key = secret
         self._servers: list[FastMCP] = []
         self._workspaces: list[_Fresh] = []
+        self._results: list[Results] = []
         self._cases = 0
         self._recorder: Recorder | None = None
         self._recording: Case | None = None
+        self._playing: Tape | None = None
         self.case: str | None = None
         self._between: Source = Closed()
         self.deck, self.guard, self.clock = Deck(self._between), Guard(), Standing(clock.sleep)
@@ -113,7 +112,7 @@ class Host:
         found = written.read(self._mode.tapes, case)
         self._fresh(case)
         self.clock.set(_instant(found.recorded.clock), skips=True)
-        self.deck.source = Player(found)
+        self._playing, self.deck.source = found, Player(found)
         return {"case": case, "clock": found.recorded.clock, "interactions": len(found.interactions)}
 
     def record(self, case: Case) -> dict[str, Any]:
@@ -143,22 +142,26 @@ class Host:
         """The case is over.
 
         Args:
-            exchanges: of a case that was recorded and is good: its tape is made of them and of what was asked
+            exchanges: of a case that was recorded and is good: its tape is made of them and of what was asked; of one
+                that was played: they are held against its tape
 
         Returns:
-            The deck's report, with the waits that were skipped and the attempts to leave the machine.
+            The deck's report, with the waits that were skipped and the attempts to leave the machine; of a case that
+            was played, with its exchanges as a tape would keep them.
         """
-        report = self.deck.source.report()
-        recorder, recording, case = self._recorder, self._recording, self.case
+        report = asdict(self.deck.source.report())
+        recorder, recording, playing, case = self._recorder, self._recording, self._playing, self.case
         self.deck.source, self._recorder, self.case = self._between, None, None
         slept = self.clock.slept
         self.clock.set(self.clock.instant, skips=self.clock.skips)
-        self._recording = None
+        self._recording = self._playing = None
         if recorder is not None and recording is not None and exchanges is not None:
             written.write(self._mode.tapes, self._tape(recording, recorder, exchanges))
             if self._mode.session is not None:
                 self._known = self._mode.session.known()
-        return {"case": case, **asdict(report), "slept": slept, "attempts_to_leave": len(self.guard.attempts)}
+        if playing is not None and exchanges is not None:
+            report["exchanges"] = [asdict(each) for each in making.kept(exchanges, playing.varies, self._plain)]
+        return {"case": case, **report, "slept": slept, "attempts_to_leave": len(self.guard.attempts)}
 
     def state(self) -> dict[str, Any]:
         """Which case is on, and what was tried that may not be."""
@@ -197,6 +200,7 @@ class Host:
                 stack.enter_context(_in_place(clock, name, getattr(self.clock, name)))
             stack.enter_context(_in_place(rate_limiting, "anyio", _Anyio(self.clock)))
             stack.enter_context(_in_place(servers, "Workspaces", self._make_workspaces))
+            stack.enter_context(_in_place(servers, "Results", self._make_results))
             stack.enter_context(_in_place(servers, "build", self._building(servers.build)))
             stack.enter_context(caught(self.deck, self._away, self._base_url))
             stack.callback(setattr, self.guard, "on", False)
@@ -206,25 +210,12 @@ class Host:
     def _tape(self, case: Case, recorder: Recorder, exchanges: Sequence[Exchange]) -> Tape:
         if self._about is None:
             raise AssertionError("a tape is made of a session")
-        about = self._about
-        whole = Tape(
-            case.id,
-            Recorded(
-                at=wall.now().isoformat(timespec="seconds"),
-                target=about.target,
-                clock=about.clock,
-                region=about.region,
-                data=about.data,
-                versions={name: importlib.metadata.version(name) for name in VERSIONS_OF},
-            ),
-            # Calls that were in flight together came as they came: sorted, a new recording differs where answers do.
-            tuple(sorted(recorder.interactions, key=lambda each: canonical.key(each.asked))),
-            tuple(scrub.exchange(each, self._away.away) for each in exchanges),
-            case.faults,
-        )
-        if about.target != "live":
-            return whole
-        return scrub.whole(whole, scrub.People(self._people_key, self._kept_text).away)
+        people = scrub.People(self._people_key, self._kept_text).away if self._about.target == "live" else bytes
+        return making.tape_of(case, self._about, recorder.interactions, exchanges, (self._plain, people))
+
+    def _plain(self, text: bytes) -> bytes:
+        """Without the account, and with Mixpanel's own address."""
+        return self._away.away(canonical.told(self._base_url())(text))
 
     def _fresh(self, case: str) -> None:
         """Nothing of an earlier case: neither what server and library remember, nor what was spent, nor any table."""
@@ -234,6 +225,8 @@ class Host:
         new.mkdir(mode=0o700)
         for workspaces in self._workspaces:
             workspaces.start_over(new / "store.db")
+        for results in self._results:
+            results.clear()
         with budget._lock:
             budget._budgets.clear()
         for server in self._servers:
@@ -252,7 +245,16 @@ class Host:
 
     def _make_workspaces(self, *arguments: Any) -> "_Fresh":
         made = _Fresh(*arguments)
+        if made.is_the_users:
+            # What somebody fetches from a shelf is no business of the store that is theirs.
+            (self._stores / "0").mkdir(mode=0o700, exist_ok=True)
+            made.start_over(self._stores / "0" / "store.db")
         self._workspaces.append(made)
+        return made
+
+    def _make_results(self, *arguments: Any) -> Results:
+        made = Results(*arguments)
+        self._results.append(made)
         return made
 
     def _building(self, build: Any) -> Any:
@@ -271,6 +273,11 @@ class Host:
 
 class _Fresh(Workspaces):
     """The server's Workspace, which can be another one from now on."""
+
+    @property
+    def is_the_users(self) -> bool:
+        """Whether it would be the library's own for the project."""
+        return self._settings.db is None
 
     def start_over(self, db: Path) -> None:
         self.close()
@@ -293,12 +300,14 @@ class _Anyio:
 
 
 @contextlib.contextmanager
-def hosted(tapes: Path, session: Session | None = None) -> Iterator[Host]:
+def hosted(tapes: Path, session: Session | None = None, stores: Path | None = None) -> Iterator[Host]:
     """A host within this process: `build` of the server, called in here, makes a server whose requests are on tape.
 
     Args:
         tapes: where the tapes are
         session: what to record into; None to play
+        stores: where the databases of cases are, nobody else's; a session has a place of its own, and where neither is
+            said it is one that is made for it
 
     Raises:
         HarnessError: CREDENTIALS_MISSING, OTHER_PROJECT, SECRET_TOO_SHORT
@@ -309,9 +318,8 @@ def hosted(tapes: Path, session: Session | None = None) -> Iterator[Host]:
         raise HarnessError(
             "CREDENTIALS_MISSING", error.message, fix=str(error.fix), exit_code=Exit.CREDENTIALS
         ) from None
-    # A session's own directory goes with the session, also after a kill.
-    with tempfile.TemporaryDirectory(prefix="harness-case-", dir=session.directory if session else None) as stores:
-        host = Host(Mode(tapes, session), credentials, Path(stores))
+    with emptied(session.directory / "stores" if session else stores) as place:
+        host = Host(Mode(tapes, session), credentials, place)
         with host.entered():
             yield host
 
@@ -332,7 +340,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with (
             contextlib.suppress(KeyboardInterrupt),
             processes.ending_by_signal(),
-            hosted(session.tapes if session else options.play, session) as host,
+            hosted(session.tapes if session else options.play, session, options.stores) as host,
         ):
             if options.shelf:
                 host.shelve()
@@ -361,6 +369,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--record", metavar="SESSION", type=Path, help="record into a session that was begun")
     parser.add_argument("--shelf", action="store_true", help="with --play: all good tapes at once, while no case is on")
     parser.add_argument("--case", metavar="ID", help="with --play: the case that is on, for a server without HTTP")
+    parser.add_argument("--stores", metavar="DIR", type=Path, help="with --play: its own directory, emptied first")
     parser.add_argument("--report", metavar="FILE", type=Path, help="with --case: where its report goes at the end")
     return parser
 

@@ -29,6 +29,7 @@ def play(
     shelf: bool = True,
     case: str | None = None,
     report: Path | None = None,
+    stores: Path | None = None,
 ) -> tuple[str, ...]:
     """The command of a server that plays tapes.
 
@@ -36,11 +37,14 @@ def play(
         server: what `mp-mcp-server` would be given
         shelf: whether all good tapes are played at once while no case is on; a suite wants none
         case: the one case that is on from the start; report: the file that takes its report at the end
+        stores: a directory of its own for the databases of cases, below the one of whoever starts it, so that what a
+            kill leaves goes with that
     """
     own = (
         *(("--shelf",) if shelf else ()),
         *(("--case", case) if case else ()),
         *(("--report", str(report)) if report else ()),
+        *(("--stores", str(stores)) if stores else ()),
     )
     return (*module(MODULE), "--play", str(tapes), *own, "--", *server)
 

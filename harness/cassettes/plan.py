@@ -141,10 +141,14 @@ def _why(case: Case, old: Tape | None, *, asked_for: bool, older_than: timedelta
         return "it has no tape"
     if asked_for:
         return "it is asked for"
-    if [_plain(each.call) for each in old.exchanges] != [_plain(each) for each in case.calls]:
-        return "its calls are others than on its tape"
-    if [dict(each) for each in old.faults] != [dict(each) for each in case.faults]:
-        return "what goes wrong in it is otherwise on its tape"
+    otherwise = {
+        "its calls are others than on its tape": [_plain(each.call) for each in old.exchanges]
+        != [_plain(each) for each in case.calls],
+        "what goes wrong in it is otherwise on its tape": list(map(dict, old.faults)) != list(map(dict, case.faults)),
+        "what varies in its answer is otherwise on its tape": old.varies != case.varies,
+    }
+    if any(otherwise.values()):
+        return next(why for why, differs in otherwise.items() if differs)
     if older_than is not None and now - datetime.fromisoformat(old.recorded.at) > older_than:
         return f"its tape is of {old.recorded.at[:10]}"
     return None

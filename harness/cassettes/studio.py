@@ -19,6 +19,7 @@ from harness.cassettes.tape import Case, Exchange
 from harness.errors import Exit, HarnessError
 from harness.rpc import RpcError, Session
 from harness.stack import logs, processes
+from harness.stack.identity import Identity
 from harness.stack.state import StateDirectory
 
 READY_S = 180.0
@@ -229,10 +230,22 @@ class Studio:
             clock.sleep(0.05)
 
     def _clear(self) -> None:
-        left = processes.end(lambda: set(processes.marked(self.state)), GRACE_S)
+        left = processes.end(again(lambda: set(processes.marked(self.state))), GRACE_S)
         if left:
             pids = ", ".join(str(who.pid) for who in left)
             raise HarnessError("WILL_NOT_END", f"pid {pids} lives on after SIGKILL", fix="run harness record again")
+
+
+def again(look: Callable[[], set[Identity]]) -> Callable[[], set[Identity]]:
+    """The look, which reads of every process that there is, taken again only when nothing that it found is alive."""
+    living: set[Identity] = set()
+
+    def looked() -> set[Identity]:
+        nonlocal living
+        living = {who for who in living if who.is_alive()} or look()
+        return living
+
+    return looked
 
 
 def free_port() -> int:

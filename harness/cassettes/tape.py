@@ -27,6 +27,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Varies:
+    """A place of an answer that says something else at each call; its case declares it, and its tape repeats that.
+
+    place: a JSON pointer into the structured content
+    what: only the order of its items, or all values; which items there are, or of which kinds, counts all the same
+    reason: a sentence
+    """
+
+    place: str
+    what: Literal["order", "values"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """What one tape is recorded of; the seam between the tapes and whoever lists cases.
 
@@ -35,6 +49,7 @@ class Case:
     before: calls that have to come first, such as a fetch; their requests are on the same tape
     faults: rules for the emulator's `/_emulator/faults`, in force from after `before` on; with any, only the emulator
         can be asked, and whatever it answers is kept
+    varies: of the answer to the call that the case is about
     """
 
     category: str
@@ -43,6 +58,7 @@ class Case:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[ToolCall, ...] = ()
     faults: tuple[Mapping[str, Any], ...] = ()
+    varies: tuple[Varies, ...] = ()
 
     def __post_init__(self) -> None:
         for part in (self.category, self.tool, self.name):
@@ -99,7 +115,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A call of a tool with what the server answered at the time, the result of `tools/call` as it is."""
+    """A call of a tool with what the server answered: the result of `tools/call`, on a tape in its steady form."""
 
     call: ToolCall
     result: Mapping[str, Any]
@@ -126,13 +142,18 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """All of one case; faults: those that the emulator was told of."""
+    """All of one case.
+
+    faults: those that the emulator was told of
+    varies: of the last call's answer
+    """
 
     case: str
     recorded: Recorded
     interactions: tuple[Interaction, ...]
     exchanges: tuple[Exchange, ...] = ()
     faults: tuple[Mapping[str, Any], ...] = ()
+    varies: tuple[Varies, ...] = ()
 
 
 def place(directory: Path, case: str) -> Path:

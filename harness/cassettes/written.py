@@ -1,7 +1,8 @@
 """A tape as text that can be reviewed, and back; the same form, one JSON line each, in a journal.
 
-Bodies are text. JSON stands there a member a line wherever the bytes can be had back from that, and says in `style` how
-it travelled where that is not the usual way. What is no text is base64.
+Bodies are text. JSON stands there in lines of a page's width wherever the bytes can be had back from that, and says in
+`style` how it travelled where that is not the usual way. What is no text is base64. A tool tells its answer twice, as
+structured content and as text; the second time a tape says that it does.
 """
 
 import base64
@@ -10,6 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode
@@ -18,22 +20,18 @@ import pydantic
 import yaml
 
 from harness.cassettes import tape
-from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, Recorded, Tape, ToolCall
+from harness.cassettes.styles import Style, dumped, shown, styled
+from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, Recorded, Tape, ToolCall, Varies
 from harness.errors import HarnessError
-
-Style = Literal["compact", "compact-ascii", "spaced", "spaced-ascii"]
 
 FORM = "application/x-www-form-urlencoded"
 
-_STYLES: dict[Style, tuple[tuple[str, str], bool]] = {
-    "compact": ((",", ":"), False),
-    "compact-ascii": ((",", ":"), True),
-    "spaced": ((", ", ": "), False),
-    "spaced-ascii": ((", ", ": "), True),
-}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Values = dict[str, str | list[str]]
+
+REPEATED = ("/structuredContent", "/structuredContent/result")
+"""What a text of an answer may repeat."""
 
 
 class _Strict(pydantic.BaseModel):
@@ -53,7 +51,7 @@ class _Body(_Strict):
         if sum(said is not None for said in (self.json_, self.form, self.text, self.base64_)) > 1:
             raise ValueError("a body is json, form, text or base64, and not two of them")
         if self.json_ is not None:
-            return _dumped(json.loads(self.json_), self.style).encode()
+            return dumped(json.loads(self.json_), self.style).encode()
         if self.form is not None:
             return urlencode(_pairs(self.form)).encode()
         if self.base64_ is not None:
@@ -78,10 +76,36 @@ class _Interaction(_Strict):
     answer: _Answer
 
 
+class _Repeat(_Strict):
+    """The text of a part of an answer: the JSON of what stands elsewhere in it."""
+
+    part: Annotated[int, pydantic.Field(ge=0)]
+    of: Literal["/structuredContent", "/structuredContent/result"]
+    style: Style = "compact"
+
+
 class _Call(_Strict):
     tool: str
     arguments: str
     result: str
+    repeats: list[_Repeat] = []
+
+    def read(self) -> Exchange:
+        result = json.loads(self.result)
+        for each in self.repeats:
+            try:
+                value = result["structuredContent"]
+                value = value["result"] if each.of == REPEATED[1] else value
+                result["content"][each.part]["text"] = dumped(value, each.style)
+            except (LookupError, TypeError):
+                raise ValueError(f"part {each.part} of an answer repeats what is not there") from None
+        return Exchange(ToolCall(self.tool, json.loads(self.arguments)), result)
+
+
+class _Varies(_Strict):
+    place: str
+    what: Literal["order", "values"]
+    reason: str
 
 
 class _Recorded(_Strict):
@@ -98,6 +122,7 @@ class _Tape(_Strict):
     case: str
     recorded: _Recorded
     faults: list[dict[str, Any]] = []
+    varies: list[_Varies] = []
     interactions: list[_Interaction]
     calls: list[_Call] = []
     end: int
@@ -137,6 +162,7 @@ def text_of(whole: Tape) -> str:
         "case": whole.case,
         "recorded": {name: _plain(getattr(whole.recorded, name)) for name in _Recorded.model_fields},
         **({"faults": [dict(each) for each in whole.faults]} if whole.faults else {}),
+        **({"varies": [asdict(each) for each in whole.varies]} if whole.varies else {}),
         "interactions": [interaction_value(each) for each in whole.interactions],
         **({"calls": [_call_value(each) for each in whole.exchanges]} if whole.exchanges else {}),
         "end": len(whole.interactions),
@@ -160,8 +186,9 @@ def parsed(text: str, case: str) -> Tape:
             read.case,
             Recorded(**read.recorded.model_dump()),
             tuple(map(_interaction, read.interactions)),
-            tuple(Exchange(ToolCall(c.tool, json.loads(c.arguments)), json.loads(c.result)) for c in read.calls),
+            tuple(each.read() for each in read.calls),
             tuple(read.faults),
+            tuple(Varies(**each.model_dump()) for each in read.varies),
         )
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         what = _in_short(error)
@@ -261,22 +288,14 @@ def _body(body: bytes, media_type: str = "") -> dict[str, Any]:
 
 
 def _json_body(text: str) -> dict[str, Any] | None:
+    said = styled(text)
+    if said is None:
+        return None
+    value, style = said
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return {"json": shown(value, style), **({"style": style} if style != "compact" else {})}
+    except RecursionError:
         return None
-    if not isinstance(value, dict | list):
-        return None
-    for style, (_, plain) in _STYLES.items():
-        if _dumped(value, style) == text:
-            shown = json.dumps(value, indent=1, ensure_ascii=plain)
-            return {"json": shown, **({"style": style} if style != "compact" else {})}
-    return None
-
-
-def _dumped(value: object, style: Style) -> str:
-    separators, plain = _STYLES[style]
-    return json.dumps(value, separators=separators, ensure_ascii=plain)
 
 
 def _grouped(pairs: list[tuple[str, str]]) -> _Values:
@@ -304,12 +323,33 @@ def _interaction(read: _Interaction) -> Interaction:
     )
 
 
-def _call_value(exchange: Exchange) -> dict[str, str]:
+def _call_value(exchange: Exchange) -> dict[str, Any]:
+    result = dict(exchange.result)
+    repeats = list(_repeats(result))
+    if repeats:
+        parts = list(result["content"])
+        for each in repeats:
+            parts[each["part"]] = {name: inner for name, inner in parts[each["part"]].items() if name != "text"}
+        result["content"] = parts
     return {
         "tool": exchange.call.tool,
-        "arguments": json.dumps(dict(exchange.call.arguments), indent=1, ensure_ascii=False),
-        "result": json.dumps(dict(exchange.result), indent=1, ensure_ascii=False),
+        "arguments": shown(dict(exchange.call.arguments)),
+        "result": shown(result),
+        **({"repeats": repeats} if repeats else {}),
     }
+
+
+def _repeats(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    content = result.get("structuredContent")
+    places = {REPEATED[0]: content}
+    if isinstance(content, dict) and "result" in content:
+        places[REPEATED[1]] = content["result"]
+    for number, part in enumerate(result.get("content") or ()):
+        text = part.get("text") if isinstance(part, dict) else None
+        said = styled(text) if isinstance(text, str) else None
+        of = next((place for place, value in places.items() if said and dumped(value, said[1]) == text), None)
+        if said and of:
+            yield {"part": number, "of": of, **({"style": said[1]} if said[1] != "compact" else {})}
 
 
 def _plain(value: Any) -> Any:

@@ -53,7 +53,8 @@ def mcp_command(launch: Launch) -> tuple[str, ...]:
         from harness.cassettes import launch as cassettes
 
         tapes = Path(__file__).parents[2] / cassettes.TAPES
-        return cassettes.play(tapes, ("--transport", "http", "--host", HOST, "--port", port))
+        server = ("--transport", "http", "--host", HOST, "--port", port)
+        return cassettes.play(tapes, server, stores=launch.state_dir / "data" / "replay")
     if target == "live":
         store = f"live-{live_credentials(launch.settings.environment)['MP_PROJECT_ID']}.db"
     else:

@@ -29,6 +29,12 @@ class Answer:
         texts = tuple(part.get("text", "") for part in result.get("content", ()) if part.get("type") == "text")
         return cls(bool(result.get("isError")), result.get("structuredContent") or {}, texts, asked)
 
+    def result(self) -> dict[str, Any]:
+        """A result of `tools/call` that says this, and no more: the same from every era and every client."""
+        parts = [{"type": "text", "text": text} for text in self.texts]
+        structured = {"structuredContent": dict(self.content)} if self.content else {}
+        return {"isError": self.failed, **structured, "content": parts}
+
     def to_dict(self) -> dict[str, Any]:
         """The same for a file or a report."""
         return {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from harness.cassettes.tape import Varies
 from harness.suite.expect import Expectation
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -84,6 +85,7 @@ class Case:
     replies: to the tool's questions, in turn; None where the client cannot be asked
     nobody_to_ask: it is about a client that cannot be asked
     samples: what the client's model says, in turn, the last one again and again; None where it has none
+    varies: what its answer says otherwise at each call, each with its reason; all else is as on its tape
     cancel_after_s: the client gives up after so long and calls again; what is expected is the second answer
     """
 
@@ -99,6 +101,7 @@ class Case:
     samples: tuple[str, ...] | None = None
     cancel_after_s: float | None = None
     nobody_to_ask: bool = False
+    varies: tuple[Varies, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

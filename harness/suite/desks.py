@@ -2,14 +2,16 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness import clock
-from harness.cassettes import written
+from harness.cassettes import steady, written
+from harness.cassettes.record import TRIES
 from harness.cassettes.studio import Host, Running
+from harness.cassettes.tape import Tape, Varies
 from harness.errors import HarnessError
 from harness.rpc import RpcError
 from harness.suite import layers, ways
@@ -37,7 +39,7 @@ class Desk(Protocol):
         """Run one."""
 
     def attempts(self) -> list[str]:
-        """Where anything of it tried to go beyond this machine."""
+        """Where what is its own tried to go beyond this machine; of services the stage knows it."""
 
     def close(self) -> None:
         """End what is its own; what it started as a service ends with the stage."""
@@ -85,7 +87,25 @@ class PlayDesk:
         result = judged(case, self._held, asked, report)
         if result.layer is not None and result.layer.name == "copilot":
             return replace(result, layer=self._below(case) or result.layer)
+        if result.good and case.varies and isinstance(asked, Asked):
+            return replace(result, verdict=replace(result.verdict, broken=self._needless(case, asked)))
         return result
+
+    def _needless(self, case: Case, asked: Asked) -> str | None:
+        """What a case declares to vary and does not, as far as a few calls can tell."""
+        left: Sequence[Varies] = case.varies
+        for _ in range(TRIES):
+            self._host.play(place(case))
+            try:
+                again = answered(self._client, case, self._held.facts)
+            finally:
+                self._host.end()
+            if isinstance(again, str):
+                return f"called again: {again}"
+            left = steady.needless(left, asked.result, again.result)
+            if not left:
+                return None
+        return f"it declares that {left[0].place} varies ({left[0].reason}), and it was the same {TRIES + 1} times"
 
     def _below(self, case: Case) -> Layer | None:
         """What differs without the copilot, asked of the same host; None where nothing does."""
@@ -95,13 +115,12 @@ class PlayDesk:
         finally:
             report = self._host.end()
         whole = written.read(self._held.tapes, place(case))
-        result = asked.result if isinstance(asked, Asked) else None
-        return layers.first(whole, report["misses"], report["unused"], result)
+        answer = asked.answer if isinstance(asked, Asked) else None
+        return layers.first(whole, report["misses"], report["unused"], answer)
 
     def attempts(self) -> list[str]:
-        """See Desk."""
-        found: list[str] = self._host.running.ask("GET", "/_cassettes")["attempts_to_leave"]
-        return found + (self._client.attempts() if isinstance(self._client, ways.Copilot) else [])
+        """See Desk: its client's; the stage knows the host's."""
+        return self._client.attempts() if isinstance(self._client, ways.Copilot) else []
 
     def close(self) -> None:
         """See Desk."""
@@ -167,7 +186,7 @@ class WireDesk:
         return Result(verdict, len(_since(before, self._requests())))
 
     def attempts(self) -> list[str]:
-        """See Desk: the plain server has no guard; the namespace, where there is one, has."""
+        """See Desk: server and emulator are behind guards of the stage's, which knows."""
         return []
 
     def close(self) -> None:
@@ -230,20 +249,21 @@ def judged(case: Case, held: Held, asked: Asked | str, report: Mapping[str, Any]
         broken = f"it asked for what is not on its tape: {misses[0]}"
     elif unused:
         broken = f"on its tape and not asked for: {unused[0]}"
-    verdict = _verdict(case, held, asked, broken)
+    whole = written.read(held.tapes, place(case))
+    verdict = _verdict(case, held, asked, broken, whole)
     layer: Layer | None = None
     if not verdict.good:
-        result = None if isinstance(asked, str) else asked.result
-        layer = layers.first(
-            written.read(held.tapes, place(case)), misses, unused, result, copilot=held.way == "copilot"
-        )
+        answer = None if isinstance(asked, str) else asked.answer
+        layer = layers.first(whole, misses, unused, answer, copilot=held.way == "copilot")
     return Result(verdict, report["played"], layer)
 
 
-def _verdict(case: Case, held: Held, asked: Asked | str, broken: str | None = None) -> Verdict:
+def _verdict(
+    case: Case, held: Held, asked: Asked | str, broken: str | None = None, whole: Tape | None = None
+) -> Verdict:
     if isinstance(asked, str):
         return Verdict(case, held.way, None, (), 0.0, asked)
-    found = judge(case, held.way, asked.answer, held.facts, asked.seconds)
+    found = judge(case, held.way, asked.answer, held.facts, asked.seconds, whole=whole)
     return found if broken is None else replace(found, broken=broken)
 
 

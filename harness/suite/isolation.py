@@ -1,16 +1,20 @@
 """A network of one's own with nothing in it but the loopback interface, for this process and all that it starts.
 
 Where the machine allows it, whatever tries to leave meets a kernel that has no way out and counts. Where it does not,
-the guards in the server's host and in the copilot's client stop and count.
+guards stop and count: one in this process, one in each server and emulator, one in the copilot's client.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from harness.cassettes.guard import Guard
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 IFF_UP, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x1, 0x8913, 0x8914
@@ -23,17 +27,28 @@ class Isolation:
 
     alone: whether there is no network at all
     said: the same in words
+    guard: this process's own
     """
 
     alone: bool
     said: str
+    guard: Guard = field(default_factory=Guard, compare=False)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Nothing in this process leaves the machine for as long as this lasts."""
+        self.guard.on = True
+        try:
+            yield
+        finally:
+            self.guard.on = False
 
     def attempts(self) -> list[str]:
-        """What the kernel has counted: packets that had no way to go."""
-        if not self.alone:
-            return []
-        counted = unroutable()
-        return [f"the kernel turned away {counted} packets that were meant for other machines"] if counted else []
+        """Where this process tried to go, and what the kernel has counted: packets that had no way to go."""
+        found = list(self.guard.attempts)
+        if self.alone and (counted := unroutable()):
+            found.append(f"the kernel turned away {counted} packets that were meant for other machines")
+        return found
 
 
 def enter() -> Isolation:

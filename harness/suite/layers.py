@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.cassettes import canonical
+from harness.cassettes import canonical, styles
 from harness.cassettes.tape import Tape
+from harness.suite.answer import Answer
+from harness.suite.judge import told
 from harness.suite.report import Layer
 
-PASSING = frozenset({"duration_seconds", "_meta", "resultType"})
-"""Of an answer: what differs from one call to the next, and what an era adds."""
 MOST_LINES = 200
 AROUND = 2
 
@@ -19,7 +19,7 @@ def first(
     whole: Tape,
     missed: Sequence[str],
     unused: Sequence[str],
-    result: Mapping[str, Any] | None,
+    answer: Answer | None,
     *,
     copilot: bool = False,
 ) -> Layer | None:
@@ -27,24 +27,26 @@ def first(
 
     Args:
         missed, unused: requests that are not on the tape, and those on it that were not made
-        result: of the case's own call; None where there was none
+        answer: of the case's own call; None where there was none
         copilot: whether its client made it of what the server answered
     """
     if missed or unused:
         was = [f"- {line}" for line in unused]
         now = [f"+ {line}" for line in missed]
         return Layer("http", tuple([*was, *now][:MOST_LINES]))
-    if result is None or not whole.exchanges:
+    if answer is None or not whole.exchanges:
         return None
-    lines = difference(whole.exchanges[-1].result, result)
+    lines = difference(*told(whole, answer))
     return Layer("copilot" if copilot else "mcp", lines) if lines else None
 
 
 def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between two results of `tools/call`, as lines of a diff; nothing where they say the same."""
-    before, after = (_lines(_said(each)) for each in (was, now))
-    found = list(difflib.unified_diff(before, after, lineterm="", n=AROUND))[2:]
-    return tuple(found[:MOST_LINES])
+    """What differs between two steady results, as lines of a diff; nothing where they say the same."""
+    for lines in (_structured, _texts):
+        found = list(difflib.unified_diff(lines(was), lines(now), lineterm="", n=AROUND))[2:]
+        if found:
+            return tuple(found[:MOST_LINES])
+    return ()
 
 
 def requests(whole: Tape) -> list[str]:
@@ -52,21 +54,20 @@ def requests(whole: Tape) -> list[str]:
     return [canonical.shown(each.asked) for each in whole.interactions]
 
 
-def _said(result: Mapping[str, Any]) -> Any:
-    """The content once: structured where there is such, else its texts."""
+def _structured(result: Mapping[str, Any]) -> list[str]:
+    """A member a line."""
     content = result.get("structuredContent")
-    if content is None:
-        content = [part.get("text") for part in result.get("content", ())]
-    return {"isError": bool(result.get("isError")), "content": _steady(content)}
+    said = [] if content is None else json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+    return [f"isError: {json.dumps(result.get('isError'))}", *said]
 
 
-def _steady(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _steady(inner) for key, inner in value.items() if key not in PASSING}
-    if isinstance(value, list):
-        return [_steady(inner) for inner in value]
-    return value
-
-
-def _lines(value: Any) -> list[str]:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+def _texts(result: Mapping[str, Any]) -> list[str]:
+    """The same of JSON; of other text, a line a line."""
+    found: list[str] = []
+    for part in result.get("content", ()):
+        text = part.get("text", "")
+        said = styles.styled(text)
+        shown = json.dumps(said[0], indent=1, ensure_ascii=False) if said else text
+        # Letters that do not show are what differs where nothing else does.
+        found += [line if line.isprintable() else repr(line) for line in shown.split("\n")]
+    return found

@@ -1,26 +1,34 @@
-"""A run of the suite as one page of HTML that needs nothing beside itself: the matrix, times, what is red and why."""
+"""A run of the suite as one page of HTML that needs nothing beside itself: what is red and why, the matrix, times."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
 from harness.suite.case import Kind
-from harness.suite.report import SIGNS, Report, Result, cell, fields
+from harness.suite.report import SIGNS, Report, Result, cell, clipped, fields, left, ordered, slowest, times
 
 TEMPLATE = "page.html"
+OPEN, FOLDED = 3, 10
+"""So many of the red cases are shown whole from the start, and from so many on in one fold: the matrix is never far."""
+LINE, SENTENCE, BRIEF = 600, 800, 160
 
 
 def page(report: Report) -> str:
     """The whole page; whatever comes from an answer is escaped."""
     template = files("harness.suite").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    tools = len({result.case.tool for result in report.results})
     parts = {
         "title": "All good" if report.good else f"{len(report.red)} red" if report.red else "Not good",
         "mood": "good" if report.good else "red",
+        "scope": f"{tools} tools" if tools != 1 else escape(report.results[0].case.tool),
         "figures": "".join(_figures(report)),
         "head": "".join(f'<th scope="col"><span>{escape(kind.value)}</span></th>' for kind in Kind),
         "rows": "".join(_rows(report)),
         "red": "".join(_troubles(report)),
-        "cases": "".join(_case(result) for result in report.results),
+        "number": f"{len(report.results)}",
+        "cases": "".join(_case(result) for result in sorted(report.results, key=lambda each: each.good)),
+        "exempt": f"{len(report.exemptions)}",
         "exemptions": "".join(
             f"<tr><td>{escape(each.tool)}</td><td>{escape(each.kind.value)}</td><td>{escape(each.reason)}</td></tr>"
             for each in report.exemptions
@@ -32,21 +40,24 @@ def page(report: Report) -> str:
 
 
 def _figures(report: Report) -> Iterator[str]:
-    tools = len({result.case.tool for result in report.results})
     upstream = sum(result.upstream for result in report.results)
+    ways = Counter(result.verdict.way for result in report.results)
+    slow = slowest(report)
     told = (
-        ("cases", f"{len(report.results)}"),
-        ("red", f"{len(report.red)}"),
-        ("tools", f"{tools}"),
-        ("wall time", f"{report.seconds:.1f} s"),
-        ("requests to Mixpanel", f"{upstream:,}"),
-        ("attempts to leave", f"{len(report.attempts)}"),
-        ("from", report.target),
-        ("network", report.isolation),
-        ("at", report.at.replace("T", " ").replace("+00:00", " UTC")),
+        ("cases", f"{len(report.results)}", False),
+        ("red", f"{len(report.red)}", bool(report.red)),
+        ("attempts to leave", f"{len(report.attempts)}", bool(report.attempts)),
+        ("wall time", f"{report.seconds:.1f} s", False),
+        ("slowest", f"{slow.verdict.seconds:.2f} s, {slow.case.id}" if slow else "none", False),
+        ("requests to Mixpanel", f"{upstream:,}", False),
+        ("ways in", ", ".join(f"{way} {number}" for way, number in ways.items()), False),
+        ("from", report.target, False),
+        ("network", report.isolation, False),
+        ("at", report.at.replace("T", " ").replace("+00:00", " UTC"), False),
     )
-    for name, value in told:
-        yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+    for name, value, bad in told:
+        mood = ' class="red"' if bad else ""
+        yield f"<div><dt>{escape(name)}</dt><dd{mood}>{escape(value)}</dd></div>"
 
 
 def _rows(report: Report) -> Iterator[str]:
@@ -58,7 +69,7 @@ def _rows(report: Report) -> Iterator[str]:
         for kind, results in row.items():
             reason = exempt.get((tool, kind))
             yield _field(kind, results, reason)
-        yield f'<td class="number">{seconds:.2f} s</td><td class="number">{calls}</td></tr>'
+        yield f'<td class="number">{seconds:.2f} s</td><td class="number">{calls}</td></tr>\n'
 
 
 def _field(kind: Kind, results: Sequence[Result], reason: str | None) -> str:
@@ -72,20 +83,36 @@ def _field(kind: Kind, results: Sequence[Result], reason: str | None) -> str:
 
 
 def _troubles(report: Report) -> Iterator[str]:
-    for result in report.red:
-        yield f'<article id="{escape(_anchor(result))}"><h3>{escape(result.case.id)} <small>by '
-        yield f"{escape(result.verdict.way)}, {escape(result.case.kind.value)}</small></h3><ul>"
-        yield "".join(f"<li>{escape(sentence)}</li>" for sentence in result.why)
-        yield "</ul>"
-        if result.layer:
-            yield f"<p>First differs in the layer <b>{escape(result.layer.name)}</b>:</p><pre>"
-            yield "\n".join(_line(line) for line in result.layer.diff)
-            yield "</pre>"
-        yield "</article>"
-    for attempt in report.attempts:
-        yield f"<article><h3>Tried to leave this machine</h3><p>{escape(attempt)}</p></article>"
+    if report.good:
+        return
+    yield "<h2>What is wrong</h2>"
+    for where, often in left(report).items():
+        yield f'<p class="trouble"><b>Tried to leave this machine:</b> {escape(where)}{times(often)}</p>'
     for name in report.unused:
-        yield f"<article><h3>Recorded and not asked for</h3><p>{escape(name)}</p></article>"
+        yield f'<p class="trouble"><b>Recorded and not asked for:</b> {escape(name)}</p>'
+    red = [_trouble(result, shown=number < OPEN) for number, result in enumerate(ordered(report.red))]
+    yield from red[:FOLDED]
+    if more := red[FOLDED:]:
+        yield f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>"
+
+
+def _trouble(result: Result, *, shown: bool) -> str:
+    """Its anchor is within what may be folded: whoever follows a link to it has it unfolded."""
+    layer = result.layer
+    parts = [
+        f'<details class="trouble"{" open" if shown else ""}><summary><b>{escape(result.case.id)}</b> ',
+        f"<small>by {escape(result.verdict.way)}, of the kind “{escape(result.case.kind.value)}”</small> ",
+        f'<span class="layer">{escape(layer.name)}</span>' if layer else "",
+        f'<span class="brief">{escape(clipped(result.why[0], BRIEF))}</span></summary>',
+        f'<div id="{escape(_anchor(result))}"><ul>',
+        *(f"<li>{escape(clipped(sentence, SENTENCE))}</li>" for sentence in result.why),
+        "</ul>",
+    ]
+    if layer:
+        lines = "\n".join(_line(clipped(line, LINE)) for line in layer.diff)
+        parts.append(f"<p>First differs in the layer <b>{escape(layer.name)}</b>; - as recorded, + as now:</p>")
+        parts.append(f"<pre>{lines}</pre>")
+    return "".join((*parts, "</div></details>\n"))
 
 
 def _line(line: str) -> str:
@@ -95,10 +122,13 @@ def _line(line: str) -> str:
 
 def _case(result: Result) -> str:
     what = "good" if result.good else "red"
+    name = escape(result.case.id)
+    inner = name if result.good else f'<a href="#{escape(_anchor(result))}">{name}</a>'
     return (
-        f'<tr class="{what}"><td>{SIGNS[what]}</td><td>{escape(result.case.id)}</td>'
+        f'<tr class="{what}"><td>{SIGNS[what]} {what}</td><th scope="row">{inner}</th>'
         f"<td>{escape(result.case.kind.value)}</td><td>{escape(result.verdict.way)}</td><td>{escape(result.case.via)}</td>"
-        f'<td class="number">{result.verdict.seconds * 1000:.0f} ms</td><td class="number">{result.upstream}</td></tr>'
+        f'<td class="number">{result.verdict.seconds * 1000:.0f} ms</td>'
+        f'<td class="number">{result.upstream}</td></tr>\n'
     )
 
 

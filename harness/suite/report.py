@@ -1,7 +1,9 @@
 """What a run of the suite found: as a table, as JSON, as JUnit's XML, and for the page."""
 
 import os
+import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,11 @@ from harness.suite.case import Case, Exemption, Kind
 from harness.suite.judge import Verdict
 
 SIGNS = {"good": "✓", "red": "✗", "exempt": "–", "none": " "}
+LAYERS = ("http", "mcp", "copilot")
+SENTENCE = 400
+"""A sentence that quotes an answer may be as long as the answer; JSON and JUnit have it whole."""
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal or a browser obeys instead of showing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,33 @@ def fields(report: Report) -> dict[str, dict[Kind, list[Result]]]:
     return found
 
 
+def ordered(red: Sequence[Result]) -> list[Result]:
+    """The red cases, those first whose first differing layer is nearest to Mixpanel: it may be the others' cause."""
+    place = {name: number for number, name in enumerate(LAYERS)}
+    return sorted(red, key=lambda each: place.get(each.layer.name, len(LAYERS)) if each.layer else len(LAYERS))
+
+
+def slowest(report: Report) -> Result | None:
+    """The case that took longest; None of a run without any."""
+    return max(report.results, key=lambda result: result.verdict.seconds, default=None)
+
+
+def left(report: Report) -> Mapping[str, int]:
+    """Where something tried to go beyond this machine, and how often."""
+    return Counter(report.attempts)
+
+
+def times(often: int) -> str:
+    """How often, after what it is said of."""
+    return "" if often == 1 else f", {often} times"
+
+
+def clipped(words: str, most: int) -> str:
+    """The words for a person: not endless, and nothing in them that is obeyed."""
+    shown = UNSEEN.sub("\ufffd", words)
+    return shown if len(shown) <= most else f"{shown[:most]}… ({len(shown) - most:,} more characters)"
+
+
 def text(report: Report) -> str:
     """The matrix, then what is red, then one line of figures."""
     exempt = {(each.tool, each.kind) for each in report.exemptions}
@@ -132,18 +166,17 @@ def text(report: Report) -> str:
             shown.append(f"{SIGNS[what]}{number if results else '':<5}")
         lines.append(f"{tool:<28}" + " ".join(shown).rstrip())
     lines.append("")
-    for result in report.red:
+    for result in ordered(report.red):
         lines.append(f"✗ {result.case.id} by {result.verdict.way}")
-        lines += [f"    {sentence}" for sentence in result.why]
+        lines += [f"    {clipped(sentence, SENTENCE)}" for sentence in result.why]
         if result.layer:
             lines.append(f"    first differs in the layer {result.layer.name}:")
-            lines += [f"      {line}" for line in result.layer.diff[:12]]
-    lines += [f"✗ tried to leave this machine: {attempt}" for attempt in report.attempts]
+            lines += [f"      {clipped(line, SENTENCE)}" for line in result.layer.diff[:12]]
+    lines += [f"✗ tried to leave this machine: {where}{times(often)}" for where, often in left(report).items()]
     lines += [f"✗ recorded and not asked for: {name}" for name in report.unused]
-    slowest = max(report.results, key=lambda result: result.verdict.seconds, default=None)
     tail = f"{len(report.results)} cases, {len(report.red)} red, {report.seconds:.1f} s, from {report.target}"
-    if slowest:
-        tail += f"; slowest {slowest.case.id}, {slowest.verdict.seconds:.2f} s"
+    if slow := slowest(report):
+        tail += f"; slowest {slow.case.id}, {slow.verdict.seconds:.2f} s"
     return "\n".join([*lines, tail, f"network: {report.isolation}; attempts to leave: {len(report.attempts)}"])
 
 

@@ -1,7 +1,6 @@
 """Run cases: by which ways in, at how many hosts at once, and what came of all of it."""
 
 import contextlib
-import functools
 import itertools
 import queue
 import random
@@ -13,6 +12,7 @@ from typing import Any
 
 from harness import clock
 from harness.cassettes import record, tape
+from harness.cassettes.studio import Host
 from harness.errors import Exit, HarnessError, nearest
 from harness.stack import copilot
 from harness.suite import facts, ways
@@ -25,12 +25,16 @@ from harness.suite.stage import Stage
 from harness.suite.taped import place
 
 Tell = Callable[[Result], object]
+Job = tuple[str, Case]
+"""A way in, and the case that goes by it."""
 
 AGENT = copilot.OURS / "agent"
 WIRE = "http"
 """The way in of cases that no tape can hold."""
 WIRED_EACH = 12
 """So many of them are worth an emulator of their own."""
+AT_ONE_HOST = ("http", "handshake", "copilot")
+"""Ways to the same address: one host serves them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class Wish:
 
     tapes: where they are
     ways: those of ways.WAYS by which every case goes that can
-    cases: which; in the order of their desks, unless shuffled
-    workers: how many hosts play at once
+    cases: which, one way after the other unless shuffled; one that stands here twice is run twice
+    workers: how many hosts play at once, whichever of AT_ONE_HOST lead to them
     tapes_only: leave out what no tape can hold
     seed: of the order; None takes the cases as they stand
     agent: where the copilot's client is
@@ -100,21 +104,23 @@ def run(
         tell: told each result as it comes, from several threads
 
     Raises:
-        HarnessError: TAPES_MISSING; what the services say that cannot be started
+        HarnessError: NOTHING_TO_RUN (exit 2); what the services say that cannot be started
     """
     began, at = clock.monotonic(), clock.now()
-    known = facts.load()
     this = _Run()
     stage = Stage(directory, environment)
-    with stage.opened():
-        desks = _Desks(wish, stage, known, environment)
-        threads = [threading.Thread(target=_work, args=(this, make, cases, tell)) for make, cases in desks.all()]
+    desks = list(_Desks(wish, stage, facts.load(), environment).all())
+    if not desks:
+        raise _nothing(wish)
+    with isolation.watched(), stage.opened():
+        threads = [threading.Thread(target=_work, args=(this, make, jobs, tell)) for make, jobs in desks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    if this.failed:
-        raise this.failed[0]
+        if this.failed:
+            raise this.failed[0]
+        this.attempts += stage.attempts()
     order, by = [case.id for case in CASES], list(ways.WAYS)
     results = sorted(this.results, key=lambda each: (order.index(each.case.id), by.index(each.verdict.way)))
     return Report(
@@ -138,49 +144,66 @@ class _Desks:
     facts: Mapping[str, Any]
     environment: Mapping[str, str]
 
-    def all(self) -> Iterator[tuple[Callable[[], Desk], "queue.SimpleQueue[Case]"]]:
-        """Each desk to be, with the queue that it takes its cases from."""
+    def all(self) -> Iterator[tuple[Callable[[str], Desk], "queue.SimpleQueue[Job]"]]:
+        """What makes a thread's desk for a way in, with the queue that the thread takes its jobs from."""
         wish, numbers = self.wish, itertools.count()
-        for way in wish.ways:
-            cases = _ordered(wish, [case for case in wish.cases if case.via == "tape" and not ways.cannot(way, case)])
-            waiting = _queue(cases)
-            for _ in range(min(wish.workers, len(cases))):
-                yield functools.partial(self._playing, way, next(numbers)), waiting
-        broken = _ordered(wish, [case for case in wish.cases if case.via == "emulator-fault"])
+        together = tuple(way for way in wish.ways if way in AT_ONE_HOST)
+        for group in (together, *((way,) for way in wish.ways if way not in together)):
+            jobs = [(way, case) for way in group for case in wish.cases if case.via == "tape"]
+            jobs = _ordered(wish, [(way, case) for way, case in jobs if not ways.cannot(way, case)])
+            waiting = _queue(jobs)
+            for _ in range(min(wish.workers, len(jobs))):
+                yield self._playing(next(numbers)), waiting
+        broken = _ordered(wish, [(WIRE, case) for case in wish.cases if case.via == "emulator-fault"])
         if broken and WIRE in wish.ways and not wish.tapes_only:
             waiting = _queue(broken)
             for _ in range(min(wish.workers, 1 + len(broken) // WIRED_EACH)):
-                yield functools.partial(self._wired, next(numbers)), waiting
+                yield self._wired(next(numbers)), waiting
 
-    def _wired(self, number: int) -> Desk:
+    def _wired(self, number: int) -> Callable[[str], Desk]:
         cache = ("--cache-dir", str(self.wish.cache_dir)) if self.wish.cache_dir else ()
-        return WireDesk(Held(WIRE, self.wish.tapes, self.facts), self.stage, number, (*record.DATA, *cache))
 
-    def _playing(self, way: str, number: int) -> Desk:
-        held = Held(way, self.wish.tapes, self.facts)
-        if way == "stdio":
-            return PipedDesk(held, self.stage, number)
-        host = self.stage.player(number, held.tapes, transport="sse" if way == "sse" else "http")
-        if way == "copilot":
-            node = copilot.node(self.environment).binary
-            return PlayDesk(held, host, ways.Copilot(self.stage.copilot(number, node, self.wish.agent, host.running)))
-        return PlayDesk(held, host, ways.over_http(way, host.running.port))
+        def made(way: str) -> Desk:
+            return WireDesk(Held(way, self.wish.tapes, self.facts), self.stage, number, (*record.DATA, *cache))
+
+        return made
+
+    def _playing(self, number: int) -> Callable[[str], Desk]:
+        hosts: dict[str, Host] = {}
+
+        def made(way: str) -> Desk:
+            held = Held(way, self.wish.tapes, self.facts)
+            if way == "stdio":
+                return PipedDesk(held, self.stage, number)
+            transport = "sse" if way == "sse" else "http"
+            if transport not in hosts:
+                hosts[transport] = self.stage.player(number, held.tapes, transport=transport)
+            host = hosts[transport]
+            if way == "copilot":
+                node = copilot.node(self.environment).binary
+                program = self.stage.copilot(number, node, self.wish.agent, host.running)
+                return PlayDesk(held, host, ways.Copilot(program))
+            return PlayDesk(held, host, ways.over_http(way, host.running.port))
+
+        return made
 
 
-def _work(this: _Run, make: Callable[[], Desk], waiting: "queue.SimpleQueue[Case]", tell: Tell) -> None:
+def _work(this: _Run, make: Callable[[str], Desk], waiting: "queue.SimpleQueue[Job]", tell: Tell) -> None:
+    desks: dict[str, Desk] = {}
     try:
-        desk = make()
-        with contextlib.closing(desk):
+        with contextlib.ExitStack() as closing:
             while not this.failed:
                 try:
-                    case = waiting.get_nowait()
+                    way, case = waiting.get_nowait()
                 except queue.Empty:
                     break
-                result = desk.take(case)
+                if way not in desks:
+                    desks[way] = closing.enter_context(contextlib.closing(make(way)))
+                result = desks[way].take(case)
                 with this.lock:
                     this.results.append(result)
                 tell(result)
-            found = desk.attempts()
+            found = [where for desk in desks.values() for where in desk.attempts()]
         with this.lock:
             this.attempts += found
     except BaseException as error:  # noqa: BLE001 -- raised again by whoever waits for the threads
@@ -188,17 +211,32 @@ def _work(this: _Run, make: Callable[[], Desk], waiting: "queue.SimpleQueue[Case
             this.failed.append(error)
 
 
-def _ordered(wish: Wish, cases: list[Case]) -> list[Case]:
+def _ordered(wish: Wish, jobs: list[Job]) -> list[Job]:
     if wish.seed is not None:
-        random.Random(wish.seed).shuffle(cases)  # noqa: S311 -- an order, not a secret
-    return cases
+        random.Random(wish.seed).shuffle(jobs)  # noqa: S311 -- an order, not a secret
+    return jobs
 
 
-def _queue(cases: Iterable[Case]) -> "queue.SimpleQueue[Case]":
-    waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-    for case in cases:
-        waiting.put(case)
+def _queue(jobs: Iterable[Job]) -> "queue.SimpleQueue[Job]":
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
     return waiting
+
+
+def _nothing(wish: Wish) -> HarnessError:
+    """A run of no case would be green."""
+    why = [
+        f"{case.id} by {way}: {ways.cannot(way, case) or 'no tape can hold it'}"
+        for case in wish.cases
+        for way in wish.ways
+    ]
+    return HarnessError(
+        "NOTHING_TO_RUN",
+        "no case is left to be run: " + "; ".join(why[:3]),
+        fix="name another case, or another way in; --tapes-only leaves out what no tape can hold",
+        exit_code=Exit.USAGE,
+    )
 
 
 def _target(results: Sequence[Result]) -> str:

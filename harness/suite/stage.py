@@ -1,4 +1,7 @@
-"""What runs for the suite: hosts that play tapes, an emulator for what no tape can hold, the copilot's client."""
+"""What runs for the suite: hosts that play tapes, an emulator for what no tape can hold, the copilot's client.
+
+Whatever of it is ours and written in Python has a guard: a host its own, everything else is started behind one.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -6,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import wire
-from harness.cassettes import launch
-from harness.cassettes.studio import GRACE_S, Host, Running, Studio, account_of, free_port
+from harness.cassettes import control, launch
+from harness.cassettes.studio import GRACE_S, Host, Running, Studio, account_of, again, free_port
 from harness.errors import HarnessError
 from harness.stack import processes
+from harness.suite import guarded
 from harness.suite.lines import Program
 from harness.suite.ways import CLIENT
 
@@ -20,17 +24,38 @@ TIMEOUT_S = "0.5"
 class Stage(Studio):
     """A studio that plays."""
 
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(directory, environment)
+        self._counted: dict[str, Path] = {}
+        self._hosts: list[Host] = []
+
+    def start(
+        self, name: str, port: int, command: tuple[str, ...], environment: Mapping[str, str | None], health: str
+    ) -> Running:
+        """See Studio; behind a guard."""
+        return super().start(name, port, self._behind(name, command), environment, health)
+
+    def attempts(self) -> list[str]:
+        """Where any service that was started tried to go beyond this machine."""
+        found = [where for file in self._counted.values() if file.exists() for where in guarded.read(file)]
+        for host in self._hosts:
+            found += host.running.ask("GET", control.PATH)["attempts_to_leave"]
+        return found
+
     def player(self, number: int, tapes: Path, *, transport: str = "http") -> Host:
         """Start a server that plays tapes."""
         port = free_port()
         server = ("--transport", transport, "--host", wire.HOST, "--port", str(port))
-        command = launch.play(tapes, server, shelf=False)
-        return Host(self.start(f"player-{number}", port, command, launch.play_environment(), "/health"))
+        command = launch.play(tapes, server, shelf=False, stores=self.state.path / "stores" / f"player-{number}")
+        host = Host(self.start(f"player-{number}", port, command, launch.play_environment(), "/health"))
+        self._hosts.append(host)
+        return host
 
     def piped(self, number: int, tapes: Path, case: str, report: Path) -> Program:
         """Start a server that plays one tape, over its standard input and output."""
         server = ("--transport", "stdio", "--db", str(self._store(f"piped-{number}")))
-        command = launch.play(tapes, server, shelf=False, case=case, report=report)
+        stores = self.state.path / "stores" / f"cases-{number}"
+        command = launch.play(tapes, server, shelf=False, case=case, report=report, stores=stores)
         return self.program(f"piped-{number}", command, launch.play_environment())
 
     def server(self, number: int, emulator: Running, about: Mapping[str, Any]) -> Running:
@@ -53,9 +78,8 @@ class Stage(Studio):
 
     def end(self, running: Running) -> None:
         """End one service before the others."""
-        left = processes.end(
-            lambda: {who for who, name in processes.marked(self.state).items() if name == running.name}, GRACE_S
-        )
+        marked = again(lambda: {who for who, name in processes.marked(self.state).items() if name == running.name})
+        left = processes.end(marked, GRACE_S)
         if left:
             raise HarnessError("WILL_NOT_END", f"{running.name} lives on after SIGKILL", fix="run harness suite again")
 
@@ -67,6 +91,16 @@ class Stage(Studio):
     def program(self, name: str, command: tuple[str, ...], environment: Mapping[str, str | None]) -> Program:
         """Start a program that is spoken to in lines."""
         return Program(command, self.seen_by(environment), self.state.path, self.state.log(name))
+
+    def _behind(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:
+        """The command with a guard before the module that it runs; a host's as it is."""
+        *python, module = launch.module(guarded.MODULE)
+        if command[: len(python)] != tuple(python) or launch.MODULE in command:
+            return command
+        if name not in self._counted:
+            self._counted[name] = self.state.path / f"attempts-{name}"
+            self._counted[name].unlink(missing_ok=True)
+        return (*python, module, str(self._counted[name]), *command[len(python) :])
 
     def _store(self, name: str) -> Path:
         """Where nothing is stored yet."""

@@ -37,6 +37,7 @@ def taped(case: Case, facts: Mapping[str, Any]) -> tape.Case:
         settled(case.arguments, facts),
         tuple(_call(each, facts) for each in case.before),
         (case.fault.rule(),) if case.fault else (),
+        case.varies,
     )
 
 

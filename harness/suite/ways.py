@@ -27,7 +27,7 @@ SAMPLE = (
     "segmentation--misspelt-event",
     "segmentation--rate-limited",
     "sql--orders-by-name",
-    "stream_profiles--more-than-fit",
+    "stream_profiles--two-pages",
 )
 """What goes by stdio and by sse: a good, a large, a refused and a limited call, and one with a table."""
 SAMPLED = ("stdio", "sse")

@@ -40,7 +40,7 @@ CASES = (
         "cohort_comparison",
         "hostile-filter",
         Kind.WRONG_ARGUMENT,
-        (Fails("QUERY_FAILED", cause="unexpected character"),),
+        (Fails("INVALID_ARGUMENT", cause="cohort_a_filter", fix="condition"),),
         {
             "cohort_a_filter": 'properties["plan"] == "pro"); process.exit(); (1',
             "cohort_b_filter": 'properties["plan"] == "free"',

@@ -1,7 +1,7 @@
 """Fetches: raw rows come to us."""
 
 from harness.suite.case import Call, Case, Fault, Kind
-from harness.suite.cases.scenes import BEFORE_ALL, JUNE, LAST_DAY, LAST_DAYS, LAST_WEEK
+from harness.suite.cases.scenes import BEFORE_ALL, FEW, JUNE, LAST_DAY, LAST_DAYS, LAST_WEEK, SOME_PROFILES
 from harness.suite.expect import Count, Equal, Fails, Holds
 from harness.suite.facts import Fact
 
@@ -11,22 +11,22 @@ NOBODY = 'properties["plan"] == "nobody has this"'
 CASES = (
     Case(
         "fetch_events",
-        "last-day",
+        "a-day-of-a-city",
         Kind.GOOD,
         (
-            Equal("/row_count", Fact("export/last day")),
+            Equal("/row_count", Fact("export/last day/London")),
             Equal("/table_name", "events"),
             Equal("/days_fetched", 1),
             Equal("/duplicates", 0),
         ),
-        LAST_DAY,
+        {"where": 'properties["$city"] == "London"', **LAST_DAY},
     ),
     Case(
         "fetch_events",
         "one-event",
         Kind.GOOD,
-        (Equal("/row_count", Fact("export/June/Purchase")), Equal("/table_name", "june")),
-        {"events": ["Purchase"], "table": "june", **JUNE},
+        (Equal("/row_count", Fact("export/June/Contact Support")), Equal("/table_name", "june")),
+        {"events": ["Contact Support"], "table": "june", **JUNE},
     ),
     Case(
         "fetch_events",
@@ -47,8 +47,8 @@ CASES = (
         "fetch_events",
         "two-days",
         Kind.LARGE,
-        (Equal("/row_count", Fact("export/last two days/two events")),),
-        {"from_date": "2025-06-29", "to_date": "2025-06-30", "events": ["Purchase", "App Open"]},
+        (Equal("/row_count", Fact("export/last two days/few")),),
+        {"from_date": "2025-06-29", "to_date": "2025-06-30", "events": FEW},
     ),
     Case(
         "fetch_events",
@@ -139,8 +139,8 @@ CASES = (
         "fetch_profiles",
         "all-pages",
         Kind.LARGE,
-        (Equal("/row_count", Fact("profiles")), Equal("/pages_fetched", 2)),
-        {"output_properties": ["plan"]},
+        (Equal("/row_count", Fact("profiles/not free")), Equal("/pages_fetched", 2)),
+        SOME_PROFILES,
     ),
     Case(
         "fetch_profiles",
@@ -205,10 +205,10 @@ CASES = (
     ),
     Case(
         "stream_profiles",
-        "more-than-fit",
+        "two-pages",
         Kind.LARGE,
-        (Equal("/truncated", value=True), Holds("/note", (Fact("profiles/text"),))),
-        {"output_properties": ["plan", "$city", "$email", "theme", "onboarding"]},
+        (Count("/result", Fact("profiles/not free")), Equal("/truncated", value=False)),
+        SOME_PROFILES,
     ),
     Case(
         "stream_profiles",

@@ -55,14 +55,14 @@ CASES = (
         "no-sampling",
         Kind.PECULIAR,
         (Equal("/worded_by", "computed"), Equal("/status", "success")),
-        FALL,
+        {**FALL, "dimensions": ["$os"]},
     ),
     Case(
         "diagnose_metric_drop",
         "sampling-that-invents-a-number",
         Kind.PECULIAR,
         (Equal("/worded_by", "computed"), Equal("/findings/drop_date", Fact("drop/day"))),
-        FALL,
+        {**FALL, "dimensions": ["$os"]},
         samples=(NONSENSE,),
     ),
     Case(
@@ -128,7 +128,7 @@ CASES = (
         "sampling-that-invents-a-number",
         Kind.PECULIAR,
         (Equal("/worded_by", "computed"), Equal("/bottleneck/step_name", Fact("bottleneck/step"))),
-        {"funnel_id": 8801, **JUNE},
+        {"funnel_id": 8801, "segment_properties": ["signup_source"], **JUNE},
         samples=(NONSENSE,),
     ),
 )

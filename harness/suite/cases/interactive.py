@@ -1,12 +1,12 @@
 """The interactive tools: they ask back."""
 
 from harness.suite.case import Case, Exemption, Kind, Reply
-from harness.suite.cases.scenes import BEFORE_ALL, LAST_DAY
+from harness.suite.cases.scenes import BEFORE_ALL, FEW, LAST_DAY
 from harness.suite.expect import Asks, Equal, Fails, Holds
 from harness.suite.facts import Fact
 from harness.suite.reasons import NO_LIMIT
 
-LARGE = {"confirmation_threshold": 100, "events": ["Purchase", "App Open"], **LAST_DAY}
+LARGE = {"confirmation_threshold": 20, "events": FEW, **LAST_DAY}
 
 CASES = (
     Case(
@@ -16,8 +16,10 @@ CASES = (
         (
             Equal("/status", "completed"),
             Equal("/initial_analysis/metrics/Sign-up to purchase/converted", Fact("funnel/converted")),
+            Equal("/workflow_steps/3", "choose a segment: cancelled"),
         ),
         {"focus_area": "conversion", "from_date": "2025-06-01", "to_date": "2025-06-30"},
+        replies=(Reply("cancel"),),
     ),
     Case(
         "guided_analysis",
@@ -53,8 +55,8 @@ CASES = (
         "safe_large_fetch",
         "below-the-threshold",
         Kind.GOOD,
-        (Equal("/status", "completed"), Equal("/actual_count", Fact("export/last day/two events")), Asks(())),
-        {"events": ["Purchase", "App Open"], **LAST_DAY},
+        (Equal("/status", "completed"), Equal("/actual_count", Fact("export/last day/few")), Asks(())),
+        {"events": FEW, **LAST_DAY},
     ),
     Case(
         "safe_large_fetch",
@@ -69,8 +71,8 @@ CASES = (
         Kind.LARGE,
         (
             Equal("/status", "completed"),
-            Equal("/actual_count", Fact("export/last day/two events")),
-            Asks((Fact("export/last day/two events/text"),)),
+            Equal("/actual_count", Fact("export/last day/few")),
+            Asks((Fact("export/last day/few/text"),)),
         ),
         LARGE,
         replies=(Reply("accept", {"proceed": True}),),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.cassettes.tape import Varies
 from harness.suite.case import Call, Case, Exemption, Kind
 from harness.suite.cases.scenes import BOUGHT, NOTHING, TABLE
 from harness.suite.expect import Count, Equal, Fails, Holds
@@ -122,12 +123,21 @@ CASES = (
     ),
     Case("drop_table", "no-rows", Kind.EMPTY, (Equal("/success", value=True),), {"table": "orders"}, (NOTHING,)),
     Case(
+        "sql",
+        "more-than-fits",
+        Kind.LARGE,
+        (Count("/result", 13), Equal("/truncated", value=True), Holds("/note", ("13 rows of 14",))),
+        {"query": "select repeat('long ', 4000) as words from range(14)"},
+        (BOUGHT,),
+    ),
+    Case(
         "sample",
         "five",
         Kind.GOOD,
         (Count("/result", 5), Holds("/result/0", ("event_name", "event_time", "distinct_id", "properties"))),
         {"table": "orders", "limit": 5},
         (TABLE,),
+        varies=(Varies("/result", "values", "which rows are drawn is chance"),),
     ),
     Case("sample", "no-rows", Kind.EMPTY, (Equal("/result", []),), {"table": "orders"}, (NOTHING,)),
     Case(
@@ -137,6 +147,7 @@ CASES = (
         (Count("/result", Fact("table/rows")),),
         {"table": "orders", "limit": 200},
         (TABLE,),
+        varies=(Varies("/result", "order", "rows are drawn one after the other, by chance"),),
     ),
     Case(
         "summarize",

@@ -1,14 +1,14 @@
 """Every optional argument that no other case gives: what it narrows, splits or names shows in the answer."""
 
 from harness.suite.case import Call, Case, Kind
-from harness.suite.cases.scenes import JUNE, LAST_DAY, TABLE, said
+from harness.suite.cases.scenes import FEW, JUNE, LAST_DAY, SOME_PROFILES, TABLE, said
 from harness.suite.expect import Asks, Count, Equal, Holds
 from harness.suite.facts import Fact
 
 NEVER = 'properties["$browser"] == "Netscape"'
 DEAR = 'properties["amount"] > 100'
 FIRST_WEEK = {"from_date": "2025-06-01", "to_date": "2025-06-07"}
-TWO_DAYS = {"from_date": "2025-06-29", "to_date": "2025-06-30", "events": ["Purchase", "App Open"]}
+TWO_DAYS = {"from_date": "2025-06-29", "to_date": "2025-06-30", "events": FEW}
 BIG_SPENDERS = 3015
 BOUGHT_OFTEN = {
     "behaviors": [
@@ -87,7 +87,7 @@ CASES = (
         "fetch_events",
         "two-days-at-once",
         Kind.PECULIAR,
-        (Equal("/row_count", Fact("export/last two days/two events")),),
+        (Equal("/row_count", Fact("export/last two days/few")),),
         {"parallel": True, "workers": 2, **TWO_DAYS},
     ),
     Case(
@@ -123,8 +123,8 @@ CASES = (
         "fetch_profiles",
         "two-pages-at-once",
         Kind.PECULIAR,
-        (Equal("/row_count", Fact("profiles")),),
-        {"parallel": True, "workers": 2, "output_properties": ["plan"]},
+        (Equal("/row_count", Fact("profiles/not free")),),
+        {"parallel": True, "workers": 2, **SOME_PROFILES},
     ),
     Case(
         "stream_profiles",
@@ -210,8 +210,9 @@ CASES = (
         "guided_analysis",
         "a-period-by-name",
         Kind.PECULIAR,
-        (Equal("/status", "completed"),),
+        (Equal("/status", "completed"), Equal("/workflow_steps/3", "choose a segment: unavailable")),
         {"focus_area": "conversion", "time_period": "last_7_days"},
+        nobody_to_ask=True,
     ),
     Case(
         "safe_large_fetch",
@@ -219,14 +220,14 @@ CASES = (
         Kind.PECULIAR,
         (
             Equal("/status", "completed"),
-            Equal("/actual_count", Fact("export/last day/two events")),
+            Equal("/actual_count", Fact("export/last day/few")),
             Equal("/table_name", "agreed"),
             Asks(()),
         ),
         {
-            "events": ["Purchase", "App Open"],
+            "events": FEW,
             "table": "agreed",
-            "confirmation_threshold": 100,
+            "confirmation_threshold": 20,
             "proceed": True,
             **LAST_DAY,
         },

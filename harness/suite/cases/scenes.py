@@ -9,6 +9,10 @@ JUNE: dict[str, Any] = {"from_date": "2025-06-01", "to_date": "2025-06-30"}
 LAST_WEEK: dict[str, Any] = {"from_date": "2025-06-24", "to_date": "2025-06-30"}
 LAST_DAYS: dict[str, Any] = {"from_date": "2025-06-28", "to_date": "2025-06-30"}
 LAST_DAY: dict[str, Any] = {"from_date": "2025-06-30", "to_date": "2025-06-30"}
+FEW = ["Purchase", "Add to Cart"]
+"""Events of which there are a few dozen in two days: what is fetched of them is a tape that can be read."""
+SOME_PROFILES: dict[str, Any] = {"where": 'properties["plan"] != "free"', "output_properties": ["plan"]}
+"""Somewhat more than a page of profiles, and little of each."""
 BEFORE_ALL: dict[str, Any] = {"from_date": "2024-01-01", "to_date": "2024-01-07"}
 
 TABLE = Call("fetch_events", {**LAST_DAYS, "events": ["Purchase", "Checkout"], "table": "orders"})

@@ -116,11 +116,13 @@ def recording(emulator: Emulator, session: Path, **said: str) -> Iterator[Hosted
 
 
 @contextmanager
-def playing(tapes: Path, home: Path, *, shelf: bool = False, **said: str) -> Iterator[Hosted]:
+def playing(
+    tapes: Path, home: Path, *, shelf: bool = False, stores: Path | None = None, **said: str
+) -> Iterator[Hosted]:
     """A host that plays tapes."""
     port = free_port()
     env = environment(home, {**launch.play_environment(), **said})
-    with started(launch.play(tapes, _server(port), shelf=shelf), env, home / "play.log", port) as host:
+    with started(launch.play(tapes, _server(port), shelf=shelf, stores=stores), env, home / "play.log", port) as host:
         yield host
 
 

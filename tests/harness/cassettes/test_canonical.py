@@ -1,5 +1,6 @@
 """Requests that mean the same are the same, others are not, and a difference is named."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -147,5 +148,50 @@ def test_the_headers_kept_are_those_that_a_client_acts_on() -> None:
     sent = {"Content-Type": ["application/json"], "Set-Cookie": ["session=1"], "Date": ["Mon"], "X-Request-Id": ["1"]}
     assert canonical.kept_headers(sent) == {"content-type": "application/json"}
     assert canonical.kept_headers({**sent, "Retry-After": ["5"]}) == {
-        "content-type": "application/json", "retry-after": "5", "date": "Mon",
+        "content-type": "application/json", "retry-after": "5",
+    }, "seconds are meant against nothing"  # fmt: skip
+    assert canonical.kept_headers({**sent, "Retry-After": ["Tue"]}) == {
+        "content-type": "application/json", "retry-after": "Tue", "date": "Mon",
     }  # fmt: skip
+
+
+def test_dates_move_to_the_tapes_clock_and_stay_as_far_apart_as_they_were() -> None:
+    clock = datetime(2025, 6, 30, 23, 59, 59, tzinfo=UTC)
+    said = {"date": "Wed, 01 Oct 2025 10:00:00 GMT", "retry-after": "Wed, 01 Oct 2025 10:01:30 GMT"}
+    assert canonical.at_its_clock(Answer(429, said), clock).headers == {
+        "date": "Mon, 30 Jun 2025 23:59:59 GMT", "retry-after": "Tue, 01 Jul 2025 00:01:29 GMT",
+    }  # fmt: skip
+    for odd in ({"retry-after": "5"}, {"retry-after": "soon", "date": "Mon"}, {"date": said["date"]}, {}):
+        assert canonical.at_its_clock(Answer(429, odd), clock).headers == odd
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "plain"),
+    [
+        ("http://127.0.0.1:8201", "http://127.0.0.1:8201/api/query/funnels", "https://mixpanel.com/api/query/funnels"),
+        ("http://127.0.0.1:8201/eu", "at http://127.0.0.1:8201/eu/api/2.0/export.", f"at {EXPORT}."),
+        ("http://127.0.0.1:8201", "http://127.0.0.1:8201/api/2.0/engage", ENGAGE),
+        ("http://127.0.0.1:8201", "http://127.0.0.1:82011/api/query/x", "http://127.0.0.1:82011/api/query/x"),
+        ("http://127.0.0.1:8201", "http://127.0.0.1:8201/health", "http://127.0.0.1:8201/health"),
+        (None, "https://eu.mixpanel.com/api/query/jql", "https://mixpanel.com/api/query/jql"),
+        (None, "https://data-in.mixpanel.com/api/2.0/export", EXPORT),
+        (None, "https://eu.mixpanel.com/report/1", "https://eu.mixpanel.com/report/1"),
+        (None, "https://developer.mixpanel.com/api/query", "https://developer.mixpanel.com/api/query"),
+        (None, EXPORT, EXPORT),
+    ],
+)
+def test_an_address_that_is_told_is_mixpanels_own(base: str | None, text: str, plain: str) -> None:
+    assert canonical.told(base)(text.encode()).decode() == plain
+
+
+def test_names_that_were_made_up_are_numbered_wherever_they_are_repeated() -> None:
+    def walk(*made_up: str) -> list[bytes]:
+        pages = [f'{{"session_id": "{each}", "page": {n}}}'.encode() for n, each in enumerate(made_up)]
+        plain = canonical.made_up([interaction(0, page) for page in pages])
+        return [plain(page) for page in (*pages, f"again {made_up[0]}".encode())]
+
+    mine = walk("1751-abcdef", "1751-abcdefgh", "1751-abcdef")
+    assert mine == walk("1863-uvwxyz", "1863-uvwxyz01", "1863-uvwxyz")
+    assert mine[0] == b'{"session_id": "session_id-1", "page": 0}'
+    assert mine[1:] == [b'{"session_id": "session_id-2", "page": 1}', mine[2], b"again session_id-1"]
+    assert canonical.made_up([interaction(0, b'{"session_id": "1"}')])(b"1 and 1") == b"1 and 1", "too short to be told"

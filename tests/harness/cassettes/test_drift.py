@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.cassettes import drift, tape, written
+from harness.cassettes import canonical, drift, tape, written
 from harness.cassettes.drift import Change
 from harness.cassettes.studio import Studio
 from harness.cassettes.tape import Answer, Case, Interaction, Tape
@@ -23,6 +23,7 @@ from tests.harness.cassettes.test_record import made
 from tests.harness.doctor.bending import proxy
 
 REPORTS = Case("discovery", "list_bookmarks", "all")
+DATED = replace(REFUSED, name="refused-until", faults=({**REFUSED.faults[0], "value": "http_date"},))
 COUNTS = Case("live", "event_counts", "june", {"events": ["Sign Up"], **JUNE})
 
 
@@ -56,7 +57,7 @@ def differences(old: Any, new: Any, *, same_data: bool, **headers: str) -> list[
             [("/A", "removed"), ("/B", "added")],
             [("/*/m", "added"), ("/*/n", "removed")],
         ),
-        ({"session_id": "a1"}, {"session_id": "b2"}, [], []),
+        ({"session_id": "a1b2c3d4"}, {"session_id": "b2c3d4e5"}, [], []),
         ({"session_id": "a1"}, {"session_id": 2}, [("/session_id", "retyped")], [("/session_id", "retyped")]),
         ({"a/b": 1}, {"a/b": 2}, [("/a~1b", "changed")], []),
         ([1, 2], {"a": 1}, [("", "retyped")], [("", "retyped")]),
@@ -75,7 +76,7 @@ def test_a_date_may_differ_and_a_content_type_may_not() -> None:
 
 
 def test_each_thing_that_may_differ_says_why() -> None:
-    assert all({**drift.IGNORED, **drift.MADE_UP}.values())
+    assert all({**drift.IGNORED, **canonical.MADE_UP}.values())
 
 
 def test_an_id_that_was_made_up_is_known_again_where_it_is_sent_back() -> None:
@@ -131,11 +132,12 @@ def asked_again(place: Path, emulator_says: dict[str, Any] | None = None) -> tup
 
 
 def test_a_field_that_moves_in_the_emulator_is_seen_and_the_passing_of_time_is_not(tmp_path: Path) -> None:
-    outcome, _ = made(tmp_path, (REPORTS, COUNTS, REFUSED))
+    outcome, _ = made(tmp_path, (REPORTS, COUNTS, DATED))
     assert outcome.bad == {}
     before = {case: file.read_bytes() for case, file in tape.found(tmp_path / "tapes").items()}
-    # The refusal of that case has a Date, and its Retry-After counts down to another moment.
-    assert "date" in written.read(tmp_path / "tapes", REFUSED.id).interactions[0].answer.headers
+    # Whenever it was recorded: when to come back is as far from the date of the refusal as it was.
+    refusal = written.read(tmp_path / "tapes", DATED.id).interactions[0].answer.headers
+    assert (refusal["date"], refusal["retry-after"][:16]) == ("Mon, 30 Jun 2025 23:59:59 GMT", "Tue, 01 Jul 2025")
     again, changes = asked_again(tmp_path, {"bookmarks_nested": True})
     assert sorted(again) == sorted(before)
     assert {each.case for each in changes} == {REPORTS.id}

@@ -108,6 +108,26 @@ def test_a_wait_after_a_refusal_takes_no_time_and_is_written_down(made: Made, pl
     assert report["slept"] == [float(on_tape[0].headers["retry-after"])]
 
 
+def test_a_player_that_is_killed_leaves_its_stores_where_they_go_with_whoever_started_it(
+    made: Made, tmp_path: Path
+) -> None:
+    elsewhere, own = tmp_path / "tmp", tmp_path / "stack" / "cases"
+    elsewhere.mkdir()
+    with playing(made.tapes, tmp_path, stores=own, TMPDIR=str(elsewhere)) as host:
+        host.good("/_cassettes/begin", {"case": LOCAL.id})
+        host.call(LOCAL.before[0].tool, LOCAL.before[0].arguments)
+        host.process.kill()
+        host.process.wait()
+    assert list(own.rglob("store.db"))
+    assert list(elsewhere.iterdir()) == []
+    (own / "somebody's").touch()
+    with playing(made.tapes, tmp_path, stores=own, TMPDIR=str(elsewhere)) as host:
+        assert list(own.rglob("store.db")) == [], "the next one there begins with nothing"
+        host.play(LOCAL)
+    assert [file.name for file in own.iterdir()] == ["somebody's"]
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_case_finds_nothing_of_the_one_before(player: Hosted) -> None:
     player.play(LOCAL)
     # Another case's tables, names and answers would leave this one's recordings unused.

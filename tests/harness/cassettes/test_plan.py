@@ -9,7 +9,7 @@ import pytest
 
 from harness.cassettes import canonical, plan
 from harness.cassettes.plan import Plan, Question
-from harness.cassettes.tape import Case, Exchange, Tape, ToolCall
+from harness.cassettes.tape import Case, Exchange, Tape, ToolCall, Varies
 from harness.suite import facts, taped
 from mp_mcp_server.catalogue import TOOLS
 from tests.harness.cassettes.made import interaction, tape
@@ -55,6 +55,11 @@ def test_a_tape_of_other_calls_or_other_faults_is_recorded_anew() -> None:
     assert why(made([replace(case(0), faults=({"kind": "html"},))], old, target="emulator")) == [
         "what goes wrong in it is otherwise on its tape"
     ]
+    chance = Varies("/result", "order", "chance")
+    assert why(made([replace(case(0), varies=(chance,))], old)) == [
+        "what varies in its answer is otherwise on its tape"
+    ]
+    assert why(made([replace(case(0), varies=(chance,))], replace(old, varies=(chance,)))) == []
     assert why(made([replace(case(0), arguments={"event": ("event 0",)})], old))
     listed = replace(case(0), arguments={"events": ("a", "b")})
     kept = replace(recorded(case(0), 1), exchanges=(Exchange(ToolCall("segmentation", {"events": ["a", "b"]}), {}),))

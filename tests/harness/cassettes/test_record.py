@@ -1,10 +1,12 @@
 """`harness record`: plans, asks, proves, puts in place; killed anywhere it leaves no half tape and goes on."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from harness.cassettes.journal import About, Session
 from harness.cassettes.plan import Plan
 from harness.cassettes.record import Outcome, Wish
 from harness.cassettes.studio import Caller, Running, Studio, plainly
-from harness.cassettes.tape import Case, Exchange
+from harness.cassettes.tape import Case, Exchange, Tape, Target, ToolCall, Varies
 from harness.errors import HarnessError
 from harness.stack import processes
 from harness.suite import facts, taped
@@ -66,6 +68,16 @@ def sudden(place: Path) -> Caller:
     return caller
 
 
+def nobody(_server: Running, case: Case, _ready: Callable[[], None]) -> list[Exchange]:
+    """A caller that must not be asked."""
+    raise AssertionError(case.id)
+
+
+def written_to(place: Path) -> dict[Path, int]:
+    """Every file of a recording's services, and when it was last written to."""
+    return {path: path.stat().st_mtime_ns for path in (place / "state").rglob("*") if path.is_file()}
+
+
 def left(place: Path) -> list[str]:
     """What still lives of a recording."""
     return [" ".join(who.command) for who in processes.marked(Studio(place / "state" / "studio", {}).state)]
@@ -97,16 +109,78 @@ def test_a_recording_that_is_killed_goes_on_and_what_it_left_running_is_ended(tm
     assert [each.answer.status for each in tapes[REFUSED.id].interactions] == [429, 200]
     assert tapes[BROKEN.id].exchanges[0].result["isError"]
 
-    # Those are on tape: nothing is started, and nothing asked.
-    started = time.monotonic()
-    outcome, (plan,) = made(tmp_path, CASES)
+    # Those are on tape: nothing is asked, and nothing started, which would write its log.
+    logs = written_to(tmp_path)
+    outcome, (plan,) = made(tmp_path, CASES, caller=nobody)
     assert (outcome, plan.record) == (Outcome([], {}), ())
-    assert time.monotonic() - started < 5
+    assert written_to(tmp_path) == logs
+
+
+LONG = Case("fetch", "stream_profiles", "all", {"output_properties": ["plan", "$city", "$email", "theme", "age_group"]})
+AT_ONCE = Case("fetch", "fetch_profiles", "at-once", {"parallel": True, "workers": 3, "output_properties": ["plan"]})
+HIDDEN = Case("live", "segmentation", "hostile", {**SIGN_UPS.arguments, "where": '"); drop table events; --'})
+FEED = Case("live", "activity_feed", "three", {"distinct_id": "user-000001", "limit": 1, **JUNE})
+DRAWN = Case(
+    "local", "sample", "drawn", {"table": "events", "limit": 5},
+    (ToolCall("fetch_events", {"from_date": "2025-06-30", "to_date": "2025-06-30", "events": ["Search"]}),),
+    varies=(Varies("/result", "values", "which rows are drawn is chance"),),
+)  # fmt: skip
+TURNED = replace(
+    DRAWN, name="all", arguments={"table": "events", "limit": 1000},
+    varies=(Varies("/result", "order", "in which order rows are drawn is chance"),),
+)  # fmt: skip
+
+
+def test_what_is_recorded_again_from_an_emulator_on_another_port_is_the_same_file(tmp_path: Path) -> None:
+    cases = (EVENTS, LOCAL, BROKEN, REFUSED, HIDDEN, LONG, AT_ONCE, FEED, DRAWN, TURNED)
+    tools = tuple({case.tool for case in cases})
+    outcome, _ = made(tmp_path, cases)
+    assert outcome.bad == {}
+    before = {case: file.read_text() for case, file in tape.found(tmp_path / "tapes").items()}
+    assert set(before) == {case.id for case in cases}
+    with ExitStack() as held:
+        # Whoever takes a free port meanwhile gets another one.
+        for _ in range(3):
+            held.enter_context(socket.create_server(("127.0.0.1", 0)))
+        outcome, (plan,) = made(tmp_path, cases, only=tools)
+    assert (outcome.bad, len(plan.record), set(outcome.recorded)) == ({}, len(cases), set(before))
+    # A tape with anything new on it would have been put in the other's place, with a date of its own.
+    for case, file in tape.found(tmp_path / "tapes").items():
+        assert file.read_text() == before[case]
+        assert "127.0.0.1" not in before[case]
+    assert "https://mixpanel.com/api/query/segmentation" in before[HIDDEN.id].partition("calls:")[2]
+    assert "session_id-1" in before[AT_ONCE.id]
+    assert "result://1" in before[FEED.id]
+
+
+def test_a_tape_that_says_nothing_new_stays_unless_its_age_is_why_it_is_recorded(tmp_path: Path) -> None:
+    old = made_tape(interaction(1), case=EVENTS.id)
+    later = replace(old, recorded=replace(old.recorded, at="2026-01-01T00:00:00+00:00", versions={"vcrpy": "10"}))
+    other = replace(later, interactions=(interaction(2),))
+    for made_of, wish, written_anew in (
+        (later, Wish(tmp_path), False),
+        (later, Wish(tmp_path, older_than=timedelta(90)), True),
+        (other, Wish(tmp_path), True),
+    ):
+        file = written.write(tmp_path, old)
+        host: Any = None
+        record._Recording(wish, Session(tmp_path), host, None, print)._put(made_of)
+        assert file.read_text() == written.text_of(made_of if written_anew else old)
+
+
+def test_what_varies_without_saying_so_and_what_says_so_and_does_not_get_no_tape(tmp_path: Path) -> None:
+    silent = replace(TURNED, varies=())
+    needless = replace(EVENTS, varies=(Varies("/result", "order", "there is none"),))
+    outcome, _ = made(tmp_path, (silent, needless))
+    assert outcome.recorded == []
+    assert "played back, sample answers otherwise: /result/" in outcome.bad[silent.id]
+    assert outcome.bad[needless.id] == "it says that /result varies, and it does not"
+    assert tape.found(tmp_path / "tapes") == {}
 
 
 def test_a_tape_that_cannot_be_read_is_not_recorded_over(tmp_path: Path) -> None:
     file = written.write(tmp_path / "tapes", made_tape(interaction(1), case=EVENTS.id))
-    file.write_bytes(file.read_bytes()[:-10])
+    file.write_bytes(file.read_bytes().removesuffix(b"end: 1\n"))
     before = file.read_bytes()
     with pytest.raises(HarnessError) as error:
         made(tmp_path, (EVENTS,), only=("list_events",))
@@ -118,6 +192,46 @@ def test_two_recordings_do_not_meet(tmp_path: Path) -> None:
     with Studio(tmp_path / "state" / "studio", {}).opened(), pytest.raises(HarnessError) as error:
         made(tmp_path, (EVENTS,))
     assert error.value.code == "LOCKED"
+
+
+class Replaying:
+    """In a host's place: live Mixpanel is not to be had, and a replay of its tapes answers what is said here."""
+
+    running: Any = None
+
+    def __init__(self, *results: dict[str, Any]) -> None:
+        self._results = list(results)
+
+    def play(self, _case: str) -> None:
+        """See Host."""
+
+    def end(self, exchanges: list[Exchange]) -> dict[str, Any]:
+        told = [{"call": {}, "result": result} for result in self._results]
+        assert len(told) == len(exchanges)
+        return {"misses": [], "unused": [], "exchanges": told}
+
+
+@pytest.mark.parametrize("target", ["live", "emulator"])
+def test_where_people_were_replaced_the_tape_has_what_its_own_answers_come_to(target: Target, tmp_path: Path) -> None:
+    def answered(*names: str, failed: bool = False) -> dict[str, Any]:
+        return {"isError": failed, "structuredContent": {"result": sorted(names)}, "content": []}
+
+    def proved(then: dict[str, Any], now: dict[str, Any]) -> tuple[Tape, str | None]:
+        exchanges = [Exchange(EVENTS.calls[0], then)]
+        made_of = replace(made_tape(interaction(1), case=EVENTS.id), exchanges=tuple(exchanges))
+        wish = Wish(tmp_path, target=target, caller=lambda *_: exchanges)
+        host: Any = Replaying(now)
+        return record._Recording(wish, Session(tmp_path), host, None, print)._proved(EVENTS, made_of)
+
+    same, why = proved(answered("a", "b"), answered("a", "b"))
+    assert (why, same.exchanges[0].result) == (None, answered("a", "b"))
+    changed, why = proved(answered("ann", "zoe"), answered("person-9", "person-1"))
+    if target == "live":
+        assert (why, changed.exchanges[0].result) == (None, answered("person-1", "person-9"))
+    else:
+        assert why == 'played back, list_events answers otherwise: /result/0 was "ann" and is "person-1"'
+    _, why = proved(answered("a"), answered("a", failed=True))
+    assert why == "played back, list_events answers otherwise: isError was false and is true"
 
 
 def test_live_mixpanel_wants_an_account(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """What must not be published is found wherever tapes are, and told without being repeated."""
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.cassettes import launch, scan, written
-from harness.cassettes.tape import Answer, Asked, Interaction
+from harness.cassettes.tape import Answer, Asked, Interaction, found
 from tests.harness.cassettes.made import URL, interaction, tape
 from tests.harness.cassettes.test_scrub import SECRET, forms
 from tests.support.repository import ROOT
@@ -30,6 +31,19 @@ SHAPED = {
 def test_everything_that_is_committed_is_clean() -> None:
     files = scan.everything(ROOT / launch.TAPES)
     assert [str(found) for found in scan.scan(files)] == []
+
+
+OF_THE_MOMENT = re.compile(
+    r"127\.0\.0\.1|localhost:|result://[A-Za-z0-9_-]{12}|\"duration_seconds\": [^0]|^      date: ", re.MULTILINE
+)
+
+
+def test_nothing_of_the_machine_and_the_moment_of_a_recording_is_on_a_tape_and_none_is_too_long_to_read() -> None:
+    files = found(ROOT / launch.TAPES)
+    texts = {case: file.read_text() for case, file in files.items()}
+    assert {case: OF_THE_MOMENT.findall(text) for case, text in texts.items() if OF_THE_MOMENT.search(text)} == {}
+    assert {case for case, text in texts.items() if len(text.encode()) > 250_000} == set()
+    assert sum(len(text.encode()) for text in texts.values()) <= 4_000_000
 
 
 def test_every_shape_has_a_secret_here() -> None:

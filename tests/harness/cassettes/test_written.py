@@ -2,16 +2,18 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.cassettes import canonical, written
+from harness.cassettes import canonical, styles, written
 from harness.cassettes import tape as tapes
-from harness.cassettes.tape import Answer, Asked, Interaction
+from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, ToolCall
 from harness.errors import HarnessError
 from tests.harness.cassettes.made import CASE, interaction, refused, tape
 
@@ -69,12 +71,78 @@ def test_a_journal_line_says_the_same_as_a_tape(given: Interaction) -> None:
     assert canonical.key(again.asked) == canonical.key(given.asked)
 
 
-def test_json_stands_a_member_a_line_and_an_export_an_event_a_line() -> None:
+def test_json_stands_in_lines_of_a_pages_width_and_an_export_an_event_a_line() -> None:
     export = b'{"event":"A","properties":{"time":1}}\n{"event":"B","properties":{"time":2}}\n'
-    text = written.text_of(tape(interaction(body=b'{"a":1,"b":[true,null]}'), interaction(1, export)))
-    lines = text.splitlines()
-    assert '       "a": 1,' in lines
+    days = {f"2025-06-{day:02}": day for day in range(1, 31)}
+    body = json.dumps({"rows": [{"a": 1, "b": [True, None]}] * 5, "days": days}, separators=(",", ":")).encode()
+    lines = written.text_of(tape(interaction(body=body), interaction(1, export))).splitlines()
+    assert lines.count('        {"a": 1, "b": [true, null]},') == 4
+    assert sum('"2025-06-' in line for line in lines) == 5, "of thirty days several stand on a line"
+    assert max(map(len, lines)) <= styles.WIDTH + len("      ")
     assert '      {"event":"B","properties":{"time":2}}' in lines
+
+
+RESULTS = st.builds(
+    lambda content, texts, wrapped: {
+        "isError": False,
+        "structuredContent": {"result": content, "n": 1} if wrapped else content,
+        "content": [{"type": "text", "text": text} for text in texts(content)],
+    },
+    st.dictionaries(st.text(max_size=5), JSON, max_size=3) | st.lists(JSON, max_size=3),
+    st.sampled_from([
+        lambda content: [json.dumps(content, separators=(",", ":"), ensure_ascii=False)],
+        lambda content: [json.dumps(content), "in words", json.dumps({"result": content, "n": 1})],
+        lambda content: [json.dumps(content, indent=1), ""],
+        lambda _content: [],
+    ]),
+    st.booleans(),
+)  # fmt: skip
+
+
+@given(RESULTS)
+@settings(max_examples=60, deadline=None)
+def test_what_a_tool_answered_comes_back_as_it_was(result: dict[str, Any]) -> None:
+    whole = replace(tape(), exchanges=(Exchange(ToolCall("funnel", {"a": 1}), result),))
+    text = written.text_of(whole)
+    again = written.parsed(text, CASE)
+    assert again.exchanges == whole.exchanges
+    assert written.text_of(again) == text
+
+
+def test_what_an_answer_tells_twice_is_on_tape_once() -> None:
+    rows = [f"row {number}" for number in range(40)]
+    said = {"isError": False, "structuredContent": {"result": rows}, "content": [{"type": "text", "text": ""}]}
+    for content in (rows, {"result": rows}):
+        for ways in ({"separators": (",", ":")}, {}):
+            said["content"] = [{"type": "text", "text": json.dumps(content, **ways)}]  # type: ignore[arg-type]
+            text = written.text_of(replace(tape(), exchanges=(Exchange(ToolCall("sql"), said),)))
+            assert text.count("row 7") == 1
+
+
+@pytest.mark.parametrize(
+    "repeats", ["- part: 1\n    of: /structuredContent", "- part: 0\n    of: /structuredContent/result"]
+)
+def test_a_repetition_of_what_is_not_there_is_refused(repeats: str, tmp_path: Path) -> None:
+    result = {"isError": False, "structuredContent": {"a": 1}, "content": [{"type": "text", "text": '{"a":1}'}]}
+    text = written.text_of(replace(tape(), exchanges=(Exchange(ToolCall("sql"), result),)))
+    assert "- part: 0\n    of: /structuredContent" in text
+    file = tapes.place(tmp_path, CASE)
+    file.parent.mkdir()
+    file.write_text(text.replace("- part: 0\n    of: /structuredContent", repeats))
+    assert "repeats what is not there" in refused(tmp_path).cause
+
+
+def test_json_that_is_deeper_than_anybody_reads_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b"[" * 1500 + b"1" * 200 + b"]" * 1500
+    again = written.parsed(written.text_of(tape(interaction(body=body))), CASE)
+    assert again.interactions[0].answer.body == body
+
+    def too_deep(*_: object) -> str:
+        raise RecursionError
+
+    # How deep JSON may be to be read, and to be shown, is another number in each version of Python.
+    monkeypatch.setattr(written, "shown", too_deep)
+    assert written.interaction_value(interaction(body=b"[[1]]"))["answer"]["text"] == "[[1]]"
 
 
 @pytest.mark.parametrize("body", [b'{"a":1.50}', b'{"a":1,"a":2}', b'{"a":"\\/"}', b'{"a" :1}', b"[1,2]\n"])
@@ -131,7 +199,7 @@ def changed(old: str, new: str) -> str:
         ("status: 200", "status: 9000", "TAPE_UNREADABLE"),
         ("status: 200", "status: 'two hundred'", "TAPE_UNREADABLE"),
         ("method: GET", "methods: GET", "TAPE_UNREADABLE"),
-        ("json: |-", "base64: '!'\n    json: |-", "TAPE_UNREADABLE"),
+        ("json: ", "base64: '!'\n    json: ", "TAPE_UNREADABLE"),
         ("target: emulator", "target: nowhere", "TAPE_UNREADABLE"),
         (CASE, "live/funnel--example", "TAPE_UNREADABLE"),
     ],

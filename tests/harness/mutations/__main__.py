@@ -30,8 +30,6 @@ def main(only: Sequence[str]) -> int:
     wrong = faults(results, [each.name for each in every])
     # A case that is red already kills nothing, and may hide a survivor's end.
     wrong += [f"{case} is red as the tools are: {why[:300]}" for case, why in check.red.items()]
-    for case, lines in check.unsteady.items():
-        sys.stderr.write(f"unsteady: {case}: {' | '.join(lines[:4])[:200]}\n")
     for fault in wrong:
         sys.stderr.write(f"{fault}\n")
     return 1 if wrong else 0

@@ -24,12 +24,10 @@ _WORKS = (Kind.GOOD, Kind.PECULIAR, Kind.LARGE, Kind.EMPTY)
 class Outcome(StrEnum):
     """What became of a mutant.
 
-    TAPED: what is expected holds, and the answer is another one than on the tape
     UNMET: there is nothing in any answer, or no error, that it could change, so that it is no mutant of this tool
     """
 
     KILLED = "killed"
-    TAPED = "on tape"
     SURVIVED = "survived"
     UNMET = "-"
 
@@ -63,12 +61,10 @@ class Check:
     """Runs mutants; knows which cases are good as the tools are, and what passes between tool and server in each.
 
     red: cases that are not, with the reason; no mutant is held against them
-    unsteady: cases whose answer is never twice the same
     """
 
     on: Stage
     red: dict[str, str] = field(default_factory=dict)
-    unsteady: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _seen: dict[str, list[tuple[Case, list[Seen]]]] = field(default_factory=dict)
 
     def run(self, mutant: Mutant) -> Result:
@@ -76,18 +72,14 @@ class Check:
         cases = self._that_meet(mutant)
         touched: list[None] = []
         wrong = mutant.gone_wrong(lambda: touched.append(None))
-        met, taped = 0, ""
+        met = 0
         with mutant.operator.around(mutant.detail, lambda: touched.append(None)):
             for case in cases:
                 touched.clear()
-                played = self.on.run(case, wrong)
+                verdict = self.on.run(case, wrong)
                 met += bool(touched)
-                if not played.verdict.good:
-                    return Result(mutant, Outcome.KILLED, case.id, _why(played.verdict), met)
-                if played.otherwise and case.id not in self.unsteady:
-                    taped = taped or case.id
-        if taped:
-            return Result(mutant, Outcome.TAPED, taped, met=met)
+                if not verdict.good:
+                    return Result(mutant, Outcome.KILLED, case.id, _why(verdict), met)
         unmet = not met and mutant.operator.side != "argument"
         return Result(mutant, Outcome.UNMET if unmet else Outcome.SURVIVED, met=met)
 
@@ -105,13 +97,11 @@ class Check:
                 if case.tool != spec.name or case.via != "tape":
                     continue  # what goes by a time-out takes as long as one
                 passed: list[Seen] = []
-                played = self.on.run(case, replace(spec, run=functools.wraps(spec.run)(_watched(spec, passed))))
-                if played.verdict.good:
+                verdict = self.on.run(case, replace(spec, run=functools.wraps(spec.run)(_watched(spec, passed))))
+                if verdict.good:
                     found.append((case, passed))
                 else:
-                    self.red[case.id] = _why(played.verdict)
-                if played.otherwise:
-                    self.unsteady[case.id] = played.otherwise
+                    self.red[case.id] = _why(verdict)
             self._seen[spec.name] = sorted(found, key=lambda pair: pair[0].kind not in _WORKS)
         return self._seen[spec.name]
 
@@ -175,8 +165,4 @@ def total(results: Sequence[Result]) -> str:
     counted = Counter(result.outcome for result in results)
     killed, survived = counted[Outcome.KILLED], counted[Outcome.SURVIVED]
     unmet = counted[Outcome.UNMET]
-    taped = counted[Outcome.TAPED]
-    return (
-        f"{killed + taped + survived} mutants: {killed} killed, {taped} seen beside the tape alone, "
-        f"{survived} survived; {unmet} more change nothing"
-    )
+    return f"{killed + survived} mutants: {killed} killed, {survived} survived; {unmet} more change nothing"

@@ -18,7 +18,6 @@ from fastmcp.client.elicitation import ElicitResult
 from harness.cassettes import launch, written
 from harness.cassettes.host import Host, hosted
 from harness.suite import facts as known
-from harness.suite import layers
 from harness.suite.answer import Answer
 from harness.suite.case import Case
 from harness.suite.facts import settled
@@ -33,18 +32,6 @@ WAY = "memory"
 CALL_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What came of a case.
-
-    verdict: as the suite judges
-    otherwise: what the answer says otherwise than the one on the tape
-    """
-
-    verdict: Verdict
-    otherwise: tuple[str, ...] = ()
-
-
 @dataclass
 class Stage:
     """A host of tapes, and an empty directory for the stores of cases."""
@@ -54,7 +41,7 @@ class Stage:
     facts: dict[str, Any]
     _cases: int = 0
 
-    def run(self, case: Case, mutated: ToolSpec | None = None) -> Played:
+    def run(self, case: Case, mutated: ToolSpec | None = None) -> Verdict:
         """Play a case to a fresh server with a fresh store; what comes of it."""
         began = time.monotonic()
         self.host.begin(place(case))
@@ -72,10 +59,9 @@ class Stage:
             if report[kind] and broken is None:
                 broken = f"{kind}: {report[kind][0]}"
         if result is None or broken is not None:
-            return Played(Verdict(case, WAY, None, (), seconds, broken))
-        verdict = judge(case, WAY, Answer.of(result, tuple(asked)), self.facts, seconds)
-        recorded = written.read(TAPES, place(case)).exchanges[-1].result
-        return Played(verdict, layers.difference(recorded, result))
+            return Verdict(case, WAY, None, (), seconds, broken)
+        answer = Answer.of(result, tuple(asked))
+        return judge(case, WAY, answer, self.facts, seconds, whole=written.read(TAPES, place(case)))
 
     async def _called(self, case: Case, mutated: ToolSpec | None, asked: list[str]) -> Mapping[str, Any]:
         self._cases += 1

@@ -10,5 +10,4 @@ SURVIVORS: Mapping[str, str] = {
     "fetch_profiles: ignores an argument (workers)": _AT_ONCE,
     "fetch_profiles: ignores an argument (group_id)": _GROUPS,
     "stream_profiles: ignores an argument (group_id)": _GROUPS,
-    "sample: swaps two keys inside": "rows are drawn anew each time; tests/mp_mcp_server/test_local.py knows all",
 }

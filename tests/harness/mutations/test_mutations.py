@@ -52,14 +52,13 @@ def test_reasons_are_sentences_about_mutants_that_there_are() -> None:
 
 
 def test_a_survivor_without_a_reason_and_a_reason_without_a_survivor_are_red() -> None:
-    killed, taped, survived, unmet = (Result(mutant, outcome) for mutant, outcome in zip(EVERY, Outcome, strict=False))
-    results = [killed, taped, survived, unmet]
+    killed, survived, unmet = (Result(mutant, outcome) for mutant, outcome in zip(EVERY, Outcome, strict=False))
+    results = [killed, survived, unmet]
     assert faults(results, NAMES, {survived.mutant.name: "it makes no difference here"}) == []
     assert faults(results, NAMES, {}) == [f"{survived.mutant.name} survives, and no reason is given"]
     reasons = {each.mutant.name: "it makes no difference" for each in results} | {"sql: melts": "there is none such"}
     assert faults(results, NAMES, reasons) == [
-        f"{each}: a reason, and it does not survive"
-        for each in sorted(one.mutant.name for one in (killed, taped, unmet))
+        f"{each}: a reason, and it does not survive" for each in sorted(one.mutant.name for one in (killed, unmet))
     ] + ["sql: melts: a reason, and there is no such mutant"]
 
 

@@ -75,7 +75,7 @@ def counts(events: Raw, june: Raw) -> dict[str, Any]:
         if name == "App Open":
             active[monday(event)][properties["distinct_id"]].add(day_of(event))
     weeks = sorted({monday(event) for event in june})
-    viewed = between(events, "2025-06-20", LAST_DAY, "View Item")
+    viewed = between(events, "2025-06-28", LAST_DAY, "View Item")
     return {
         "segmentation/Sign Up/$browser": by_browser,
         "segmentation/Sign Up/total": sum(sum(days.values()) for days in by_browser.values()),
@@ -90,7 +90,7 @@ def counts(events: Raw, june: Raw) -> dict[str, Any]:
         "jql/counts": [
             {"key": [name], "value": number} for name, number in Counter(event["event"] for event in june).items()
         ],
-        "events/View Item/last eleven days": len(viewed),
+        "events/View Item/last three days": len(viewed),
         "cities of View Item": len({event["properties"].get("$city") for event in viewed}),
         "users of Purchase/last week/text": str(
             len({event["properties"]["distinct_id"] for event in between(events, "2025-06-24", LAST_DAY, "Purchase")})
@@ -116,8 +116,9 @@ def journeys(events: Raw, june: Raw) -> dict[str, Any]:
             interval = int((time - begun) // DAY_S)
             if name == "App Open" and 0 <= interval < 3:
                 back[day][interval].add(user)
-    busiest, number = Counter(event["properties"]["distinct_id"] for event in june if user_of(event)).most_common(1)[0]
-    own = sorted((event for event in june if user_of(event) == busiest), key=seconds)
+    week = between(events, "2025-06-24", LAST_DAY)
+    busiest, number = Counter(event["properties"]["distinct_id"] for event in week if user_of(event)).most_common(1)[0]
+    own = sorted((event for event in week if user_of(event) == busiest), key=seconds)
     return {
         "funnel/counts": reached,
         "funnel/converted": reached[-1],
@@ -147,19 +148,21 @@ def exports(events: Raw, june: Raw) -> dict[str, Any]:
     """How many raw events there are."""
     day = between(events, LAST_DAY, LAST_DAY)
     two = [event for event in day if event["event"] in ("Purchase", "App Open")]
+    few = [event for event in between(events, "2025-06-29", LAST_DAY) if event["event"] in ("Purchase", "Add to Cart")]
+    few_today = [event for event in few if day_of(event) == LAST_DAY]
     return {
         "export/last day": len(day),
-        "export/last two days/two events": len(
-            [event for event in between(events, "2025-06-29", LAST_DAY) if event["event"] in ("Purchase", "App Open")]
-        ),
+        "export/last day/London": len([event for event in day if event["properties"].get("$city") == "London"]),
+        "export/last two days/few": len(few),
+        "export/last day/few": len(few_today),
+        "export/last day/few/text": str(len(few_today)),
         "export/last day/amounts": [
             event["properties"]["amount"] for event in sorted(day, key=seconds) if event["event"] == "Purchase"
         ],
         "export/last day/two events": len(two),
-        "export/last day/two events/text": str(len(two)),
         "export/last day/Purchase": len([event for event in day if event["event"] == "Purchase"]),
         "export/last day/Purchase less one": len([event for event in day if event["event"] == "Purchase"]) - 1,
-        "export/June/Purchase": len([event for event in june if event["event"] == "Purchase"]),
+        "export/June/Contact Support": len([event for event in june if event["event"] == "Contact Support"]),
     }
 
 
@@ -193,8 +196,7 @@ def people(profiles: Raw) -> dict[str, Any]:
     pros = [each for each in properties if each.get("plan") == "pro"]
     return {
         "names of cohorts": ["Big spenders", *sorted(f"{trait}: {as_text(value)}" for trait, value in shared)],
-        "profiles": len(profiles),
-        "profiles/text": str(len(profiles)),
+        "profiles/not free": len([each for each in properties if each.get("plan") != "free"]),
         "profiles/pro": len(pros),
         "profiles/big spenders": len([each for each in properties if each.get("lifetime_value", 0) > 100]),
     }

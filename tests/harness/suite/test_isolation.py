@@ -1,16 +1,24 @@
-"""A network of one's own: loopback works in it, nothing else does, and the kernel counts who tries."""
+"""A network of one's own: loopback works in it, nothing else does, the kernel counts who tries; else guards do."""
 
 import json
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.suite import isolation
+from harness.cassettes import launch
+from harness.suite import guarded, isolation, run
+from harness.suite.cases import CASES
+from harness.suite.page import page
+from harness.suite.report import text
 from tests.support.repository import ROOT
+
+TAPES = ROOT / "fixtures" / "cassettes"
+PATIENCE_S = 120.0
 
 TRIES = """
 import json, socket, sys
@@ -34,7 +42,7 @@ json.dump(found, sys.stdout)
 def test_whoever_wants_to_leave_is_counted_by_the_kernel(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", TRIES], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     said = json.loads(ran.stdout)
     if not said["alone"]:
@@ -43,11 +51,80 @@ def test_whoever_wants_to_leave_is_counted_by_the_kernel(tmp_path: Path) -> None
     assert said["after"] == ["the kernel turned away 2 packets that were meant for other machines"]
 
 
-def test_without_a_namespace_the_report_says_so() -> None:
-    alone = isolation.guarded("Operation not permitted")
-    assert "guards in Python and Node" in alone.said
-    assert "Operation not permitted" in alone.said
-    assert alone.attempts() == []
+def test_where_none_is_to_be_had_there_are_guards_and_it_is_said_why(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", CROWDED], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+    )  # fmt: skip
+    alone, said, attempts = json.loads(ran.stdout)
+    assert (alone, attempts) == (False, [])
+    guards, _, why = said.partition("without a namespace: ")
+    assert guards == "guards in Python and Node, "
+    assert why
+
+
+# Linux gives no user namespace to a process with threads: as where they are forbidden, but anywhere.
+CROWDED = """
+import json, sys, threading
+from harness.suite import isolation
+over = threading.Event()
+threading.Thread(target=over.wait).start()
+found = isolation.enter()
+over.set()
+json.dump([found.alone, found.said, found.attempts()], sys.stdout)
+"""
+
+
+def test_this_process_has_a_guard_while_it_is_watched() -> None:
+    alone = isolation.guarded("a test")
+    with socket.socket() as asking, alone.watched(), pytest.raises(OSError, match="a replay asks nobody"):
+        asking.connect(("192.0.2.1", 443))
+    assert alone.attempts() == ["192.0.2.1:443"]
+    assert not alone.guard.on
+
+
+def test_a_program_behind_a_guard_is_counted_whatever_becomes_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "attempts"
+    ran = subprocess.run(
+        [*launch.module(guarded.MODULE), str(file), "timeit", "-n1", "-r1", TRY_AND_DIE],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert ran.returncode == -9, ran.stderr
+    assert guarded.read(file) == ["192.0.2.1", "elsewhere.invalid"]
+
+
+TRY_AND_DIE = """
+import os, socket
+for deed in (lambda: socket.create_connection(("192.0.2.1", 443)), lambda: socket.gethostbyname("elsewhere.invalid")):
+    try:
+        deed()
+    except OSError:
+        pass
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_server_that_wants_to_leave_is_red_whether_it_has_a_tape_or_an_emulator(
+    tmp_path: Path, environment: dict[str, str], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(host: str) -> dict[str, str]:
+        return {"MP_LLM_BASE_URL": f"http://{host}:8082/v1", "MP_LLM_MODEL": "any"}
+
+    playing, recording = launch.play_environment, launch.record_environment
+    monkeypatch.setattr(launch, "play_environment", lambda: playing() | elsewhere("192.0.2.1"))
+    monkeypatch.setattr(launch, "record_environment", lambda *said: recording(*said) | elsewhere("192.0.2.2"))
+    asks = next(case for case in CASES if case.id == "ask_mixpanel--users-of-last-week")
+    cases = (asks, replace(asks, via="emulator-fault"))
+    wish = run.Wish(tapes=TAPES, cases=cases, workers=1, cache_dir=cache_dir)
+    report = run.run(wish, tmp_path / "stage", environment, isolation.guarded("a test"))
+    assert len(report.results) == 2
+    assert not report.good
+    assert set(report.attempts) == {"192.0.2.1:8082", "192.0.2.2:8082"}
+    for where in report.attempts:
+        assert f"✗ tried to leave this machine: {where}" in text(report)
+        assert where in page(report)
+    assert "network: guards in Python and Node, without a namespace: a test" in text(report)
+    assert "guards in Python and Node" in page(report)
 
 
 def test_this_process_is_not_in_one() -> None:

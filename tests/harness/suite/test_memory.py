@@ -1,17 +1,15 @@
-"""Cases in one process: the server in memory, its Mixpanel on tape; what `-p harness.suite.plugin` records for."""
+"""Cases in one process: the server in memory, its Mixpanel on tape, as `-p harness.suite.plugin` has it."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastmcp import Client
+from fastmcp import Client, FastMCP
 from fastmcp.client.elicitation import ElicitResult
 
-from harness.cassettes import launch
-from harness.cassettes.host import Host, build, hosted
+from harness.cassettes import launch, written
 from harness.suite import facts
 from harness.suite.answer import Answer
 from harness.suite.case import Case, Kind
@@ -19,10 +17,9 @@ from harness.suite.cases import CASES
 from harness.suite.facts import settled
 from harness.suite.judge import judge
 from harness.suite.taped import place
-from mp_mcp_server.settings import Settings
 from tests.support.repository import ROOT
 
-TAPES = ROOT / "fixtures" / "cassettes"
+TAPES = ROOT / launch.TAPES
 ON_TAPE = tuple(case for case in CASES if case.via == "tape")
 ASKING = {case.id for case in ON_TAPE if case.replies is not None or case.samples is not None}
 CHOICE = random.Random(7)  # noqa: S311 -- which cases, not a secret
@@ -32,36 +29,8 @@ OF_EACH_KIND = {
 SLICE = {case.id for case in CHOICE.sample(ON_TAPE, 24)} | set(OF_EACH_KIND.values()) | ASKING
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    """A host within this process, with nobody's account."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in launch.play_environment().items():
-            if value is None:
-                patch.delenv(name, raising=False)
-            else:
-                patch.setenv(name, value)
-        with hosted(TAPES) as running:
-            yield running
-
-
-async def asked(case: Case, host: Host, store: Path) -> tuple[Answer, dict[str, Any]]:
-    """What the case's own call answers, and the host's report."""
-    known = facts.load()
-    async with connected(case, store) as (client, questions):
-        host.begin(place(case))
-        try:
-            for each in case.before:
-                scene = await client.call_tool_mcp(each.tool, settled(each.arguments, known))
-                assert not scene.is_error, scene
-            result = await client.call_tool_mcp(case.tool, settled(case.arguments, known))
-        finally:
-            report = host.end()
-    return Answer.of(result.model_dump(mode="json", by_alias=True), tuple(questions)), report
-
-
 @asynccontextmanager
-async def connected(case: Case, store: Path) -> AsyncIterator[tuple[Client[Any], list[str]]]:
+async def connected(case: Case, server: FastMCP) -> AsyncIterator[tuple[Client[Any], list[str]]]:
     """A client in memory that answers as the case says; and what it was asked."""
     questions: list[str] = []
     replies, samples = list(case.replies or ()), list(case.samples or ())
@@ -77,7 +46,7 @@ async def connected(case: Case, store: Path) -> AsyncIterator[tuple[Client[Any],
     handlers: dict[str, Any] = {"elicitation_handler": elicit} if case.replies is not None else {}
     if case.samples is not None:
         handlers["sampling_handler"] = sample
-    async with Client(build(Settings(db=store)), **handlers) as client:
+    async with Client(server, **handlers) as client:
         yield client, questions
 
 
@@ -86,8 +55,13 @@ async def connected(case: Case, store: Path) -> AsyncIterator[tuple[Client[Any],
     "case",
     [pytest.param(case, id=case.id, marks=() if case.id in SLICE else pytest.mark.soak) for case in ON_TAPE],
 )
-async def test_the_case_holds_in_memory(case: Case, host: Host, tmp_path: Path) -> None:
-    answer, report = await asked(case, host, tmp_path / "store.db")
-    misses = judge(case, "memory", answer, facts.load(), 0.0).misses
-    assert [str(miss) for miss in misses] == []
-    assert (report["misses"], report["unused"]) == ([], [])
+async def test_the_case_holds_in_memory(case: Case, taped_server: FastMCP) -> None:
+    known = facts.load()
+    async with connected(case, taped_server) as (client, questions):
+        for each in case.before:
+            scene = await client.call_tool_mcp(each.tool, settled(each.arguments, known))
+            assert not scene.is_error, scene
+        result = await client.call_tool_mcp(case.tool, settled(case.arguments, known))
+    answer = Answer.of(result.model_dump(mode="json", by_alias=True), tuple(questions))
+    whole = written.read(TAPES, place(case))
+    assert [str(miss) for miss in judge(case, "memory", answer, known, 0.0, whole=whole).misses] == []

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.cassettes import tape, written
-from harness.cassettes.tape import Answer, Interaction, Tape
+from harness.cassettes import steady, tape, written
+from harness.cassettes.tape import Answer, Exchange, Interaction, Tape, Varies
 from harness.errors import HarnessError
 from harness.suite import facts, isolation, run
 from harness.suite.case import Case
@@ -22,6 +22,7 @@ TAPES = ROOT / "fixtures" / "cassettes"
 NAMED = {case.id: case for case in CASES}
 CASE, EVENTS = NAMED["segmentation--the-event-that-falls"], NAMED["list_events--all"]
 FUNNEL, COUNTS = NAMED["funnel--nobody-began"], NAMED["event_counts--before-there-was-anything"]
+WAYS = ("http", "handshake", "copilot", "stdio", "sse")
 AGENT = ROOT / "fixtures" / "copilot" / "agent"
 Run = Callable[..., Report]
 
@@ -101,6 +102,40 @@ def test_where_only_what_is_expected_differs_no_layer_does(suite: Run, monkeypat
     monkeypatch.setattr(facts, "load", lambda: known)
     (red,) = suite((CASE,)).red
     assert red.layer is None
+
+
+def another_answer(whole: Tape) -> Tape:
+    """The tool says on tape that there is more, of which the case expects nothing."""
+    (one,) = whole.exchanges
+    result = {**one.result, "structuredContent": {**one.result["structuredContent"], "more": [1, {"of": "it"}]}}
+    return replace(whole, exchanges=(Exchange(one.call, result),))
+
+
+def test_an_answer_that_is_otherwise_on_its_tape_alone_is_red_by_every_way_in(tapes: Path, suite: Run) -> None:
+    change(tapes, EVENTS, another_answer)
+    report = suite((EVENTS,), ways=WAYS)
+    assert {each.verdict.way for each in report.red} == set(WAYS)
+    for red in report.red:
+        assert red.why == ('/more: wanted [1, {"of": "it"}], as on its tape, found nothing',)
+        assert red.layer is not None
+        assert red.layer.name == "mcp", "what the copilot was told is otherwise already"
+        assert any(line.startswith("-") and "more" in line for line in red.layer.diff)
+
+
+def test_what_is_said_to_vary_has_to(tapes: Path, suite: Run) -> None:
+    varies = (Varies("/result", "order", "names come as they like"),)
+    case = replace(EVENTS, varies=varies)
+    (red,) = suite((case,)).red
+    assert red.why == ("what varies: wanted nothing, as its tape says, found /result",)
+    change(tapes, EVENTS, lambda whole: in_order(replace(whole, varies=varies)))
+    (red,) = suite((case,)).red
+    assert red.why == ("it declares that /result varies (names come as they like), and it was the same 6 times",)
+    assert red.layer is None
+
+
+def in_order(whole: Tape) -> Tape:
+    (one,) = whole.exchanges
+    return replace(whole, exchanges=(Exchange(one.call, steady.result(one.result, whole.varies)),))
 
 
 def test_a_cut_tape_ends_the_run(tapes: Path, suite: Run) -> None:
