@@ -11,6 +11,7 @@ import functools
 import ipaddress
 import json
 import logging
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 import httpx
 
 from mixpanel_data import budget as _budget
-from mixpanel_data import clock
+from mixpanel_data import clock, interrupts
 from mixpanel_data import credentials as _credentials
 from mixpanel_data.asked import Asked, callers_headers, of_row
 from mixpanel_data.endpoints import rate_of
@@ -37,6 +38,7 @@ from mixpanel_data.errors import (
 from mixpanel_data.gzip_check import GzipCheck
 from mixpanel_data.refusals import LONGEST_ERROR_BODY, Refusal
 from mixpanel_data.retry import Retries
+from mixpanel_data.wires import Wire, Wires
 
 if TYPE_CHECKING:
     import ssl
@@ -48,6 +50,8 @@ T = TypeVar("T")
 
 LONGEST_CONNECT_S = 30.0
 TIMEOUT_S, EXPORT_TIMEOUT_S = 120.0, 600.0
+# Mixpanel takes five questions at once; who fetches with more connections makes them anew.
+_MOST_IDLE = 8
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
@@ -128,7 +132,7 @@ class MixpanelAPIClient:
         self._export_timeout_s = export_timeout or said or EXPORT_TIMEOUT_S
         self._retries = Retries(max_retries, max_wait_s)
         self.on_wait = on_wait
-        self._answered, self._closing = False, threading.Event()
+        self._answered, self._closing = False, interrupts.Ending()
         transport = transport or _transport
         self._budget = _budget.shared(
             f"{self._at or f'{self.region}.mixpanel.com'}/{self.project_id}",
@@ -136,15 +140,22 @@ class MixpanelAPIClient:
             _credentials.redis_url(),
         )
         self._waiting = _budget.Waiting(self._say, self._sleep, max_wait_s)
-        self._http = httpx.Client(
-            auth=httpx.BasicAuth(credentials.username, credentials.secret.get_secret_value()),
-            headers={"User-Agent": "mixpanel-data", "Accept": "application/json", **callers_headers(default_headers)},
-            follow_redirects=False,
-            transport=transport,
-            # A proxy of the environment cannot reach this machine's own loopback.
-            trust_env=not _is_loopback(self._base_url),
-            verify=_trusted(),
-        )
+        headers = {"User-Agent": "mixpanel-data", "Accept": "application/json", **callers_headers(default_headers)}
+
+        def connect() -> httpx.Client:
+            return httpx.Client(
+                auth=httpx.BasicAuth(credentials.username, credentials.secret.get_secret_value()),
+                headers=headers,
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=1),
+                transport=transport,
+                # A proxy of the environment cannot reach this machine's own loopback.
+                trust_env=not _is_loopback(self._base_url),
+                verify=_trusted(),
+            )
+
+        # A transport that somebody gave is one for all, and is closed with the client alone.
+        self._wires = Wires(connect, most_idle=_MOST_IDLE if transport is None else sys.maxsize)
 
     def __repr__(self) -> str:
         return f"MixpanelAPIClient(project_id={self.project_id!r}, region={self.region!r})"
@@ -296,9 +307,9 @@ class MixpanelAPIClient:
             _counting.reset(token)
 
     def close(self) -> None:
-        """Close the connections, and end the waits that go on; closing twice is fine."""
-        self._closing.set()
-        self._http.close()
+        """Close the connections, and end the requests and waits that go on; closing twice is fine."""
+        self._closing.press()
+        self._wires.close()
 
     def __enter__(self) -> Self:
         return self
@@ -414,8 +425,8 @@ class MixpanelAPIClient:
     @contextmanager
     def _open(self, asked: Asked) -> Iterator[httpx.Response]:
         """One attempt: charged, sent, and answered well; its body has still to be read."""
-        with self._budget.spend(asked.rate, self._waiting) as charge:
-            response = self._send(asked, charge)
+        with self._budget.spend(asked.rate, self._waiting) as charge, self._wires.one() as wire:
+            response = self._send(wire, asked, charge)
             try:
                 if not response.is_success:
                     self._refuse(response, asked, charge)
@@ -423,8 +434,8 @@ class MixpanelAPIClient:
             finally:
                 response.close()
 
-    def _send(self, asked: Asked, charge: _budget.Charge) -> httpx.Response:
-        request = self._http.build_request(
+    def _send(self, wire: Wire, asked: Asked, charge: _budget.Charge) -> httpx.Response:
+        request = wire.http.build_request(
             asked.method,
             asked.url,
             params=asked.query or None,
@@ -436,7 +447,7 @@ class MixpanelAPIClient:
         sent = _counting.get() or Sent()
         sent.requests += 1
         try:
-            response = self._http.send(request, stream=True)
+            response = wire.send(request)
         except httpx.RequestError as error:
             failure = self._no_answer(error, asked)
             if isinstance(error, _NEVER_SENT):
@@ -494,10 +505,19 @@ class MixpanelAPIClient:
             tell(seconds, why)
 
     def _sleep(self, seconds: float) -> None:
-        if seconds:
-            clock.sleep(seconds, self._closing)
-        if self._closing.is_set():
-            raise MixpanelDataError("the client was closed while a call waited", fix="close it when all calls are back")
+        woken, here = threading.Event(), interrupts.current()
+        try:
+            with self._closing.heard_by(woken.set), here.heard_by(woken.set):
+                if seconds:
+                    clock.sleep(seconds, woken)
+            self._closing.check()
+        except interrupts.Ended:
+            # Else it is the work of this thread that is to end.
+            if not here.over.done():
+                raise MixpanelDataError(
+                    "the client was closed while a call waited", fix="close it when all calls are back"
+                ) from None
+        here.check()
 
 
 @functools.cache

@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 # The engine hears of it between two vectors of rows; what cannot be left, a commit, is soon over.
 LONGEST_END_S = 60.0
-# A thread that waits for a byte cannot be told to stop: it ends when the byte comes, or with the process.
+# A thread that waits for a byte has its connection shut under it; while one is being made, it ends with that.
 DOWNLOAD_END_S = 1.0
 _PRESS_S = 0.05
-# How often whoever may cancel is asked.
+# How often a caller that waits looks up, and whoever may cancel is asked.
 _LOOK_S = 0.1
 
 
@@ -98,6 +98,38 @@ class Ending:
         with self._lock:
             for end in self._heard:
                 end()
+
+
+@contextmanager
+def under(ending: Ending) -> Iterator[None]:
+    """For the length of a `with`, let `ending.press()`, from any thread, raise Ended in what this thread waits for.
+
+    So in the threads that it begins with a copy of its context.
+    """
+    token = _current.set(ending)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def endable(ending: Ending) -> Iterator[None]:
+    """As `under`, for those who know nothing of Ended.
+
+    Raises:
+        MixpanelDataError: code CANCELLED: it was pressed before all was done.
+    """
+    try:
+        with under(ending):
+            ending.check()
+            yield
+    except Ended:
+        pass
+    else:
+        return
+    # Raised outside of the handler: where it was ended says nothing.
+    raise _CancelledError
 
 
 _NEVER = Ending()
@@ -185,8 +217,9 @@ def _next(
     while True:
         if cancelled is not None and cancelled():
             raise _CancelledError
+        # An interrupt that comes just before a wait begins is raised when the wait is over: none may be long.
         with suppress(queue.Empty):
-            return desk.get(timeout=None if cancelled is None else _LOOK_S)
+            return desk.get(timeout=_LOOK_S)
 
 
 @contextmanager

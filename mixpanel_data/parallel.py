@@ -227,7 +227,7 @@ class _Run:
         self._job, self._directory, self._on_batch_complete = job, directory, on_batch_complete
         self._to_do: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._arrived: queue.SimpleQueue[_Arrived | None] = queue.SimpleQueue()
-        self._over = threading.Event()
+        self._over, self._downloads = threading.Event(), interrupts.Ending()
         self._received: dict[int, int] = {}
         self._results: dict[int, BatchResult] = {}
         self._stored: list[tuple[Loaded, merge.Merged]] = []
@@ -242,7 +242,7 @@ class _Run:
             self._to_do.put((index, 1))
         number = min(max_workers, len(job.pieces))
         self._room = threading.BoundedSemaphore(number + _WAITING)
-        workers = [threading.Thread(target=self._work, name=f"export-{n}", daemon=True) for n in range(number)]
+        workers = [threading.Thread(target=self._begin, name=f"export-{n}", daemon=True) for n in range(number)]
         for worker in workers:
             worker.start()
         try:
@@ -268,6 +268,10 @@ class _Run:
         text = f"{number} of {usage.of} export calls this hour, {usage.used} spent before"
         return text if usage.used + number <= usage.of else text + "; not all of them fit"
 
+    def _begin(self) -> None:
+        with suppress(_Stopped, interrupts.Ended), interrupts.under(self._downloads):
+            self._work()
+
     def _work(self) -> None:
         while (item := self._to_do.get()) is not None:
             index, attempt = item
@@ -280,8 +284,8 @@ class _Run:
                     tell = functools.partial(self._on_bytes, index)
                     got = self._job.export.download(self._job.pieces[index], target, on_bytes=tell)
                 self._arrived.put(_Arrived(index, attempt, spool, got.gzipped, got.bytes_received))
-            except _Stopped:
-                return
+            except (_Stopped, interrupts.Ended):
+                raise
             except Exception as error:  # noqa: BLE001 -- told by the thread that waits
                 self._arrived.put(_Arrived(index, attempt, spool, error=error))
 
@@ -362,6 +366,7 @@ class _Run:
             self._to_do.put(None)
             with suppress(ValueError):
                 self._room.release()
+        self._downloads.press()
         deadline = clock.monotonic() + interrupts.DOWNLOAD_END_S
         for worker in workers:
             worker.join(max(0.0, deadline - clock.monotonic()))

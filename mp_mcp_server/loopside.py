@@ -7,15 +7,62 @@ from threading import Event, Lock
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from mixpanel_data import MixpanelDataError, clock
+from mixpanel_data import MixpanelDataError, clock, interrupts
 
 T = TypeVar("T")
 Tell = Callable[[float, float | None, str], Awaitable[None]]
 
 # More often nobody can read.
 _PROGRESS_EVERY_S = 0.25
+# What begins to wait just when it is told to end is told again.
+_TELL_AGAIN_S = 0.05
+
+
+async def in_thread(work: Callable[[], T], limiter: anyio.CapacityLimiter, ending: interrupts.Ending) -> T:
+    """As `in_thread_beside`, for a call that has no group."""
+    done: list[T] = []
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        try:
+            done.append(await in_thread_beside(group, work, limiter, ending))
+        except Exception as error:  # noqa: BLE001 -- raised below, outside of the group, which would wrap it
+            failure = error
+    if failure is not None:
+        raise failure
+    return done[0]
+
+
+async def in_thread_beside(
+    group: TaskGroup, work: Callable[[], T], limiter: anyio.CapacityLimiter, ending: interrupts.Ending
+) -> T:
+    """What the work gives, in a thread. A thread cannot be stopped: a call that is cancelled has it end, and waits.
+
+    Args:
+        group: the call's own
+        limiter: counts the threads of its kind
+        ending: of the work, which runs under `interrupts.endable(ending)`; pressed when the group is cancelled
+    """
+    watching = anyio.CancelScope()
+    group.start_soon(_press_when_cancelled, watching, ending)
+    try:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+    finally:
+        watching.cancel()
+
+
+async def _press_when_cancelled(scope: anyio.CancelScope, ending: interrupts.Ending) -> None:
+    """Until the scope is cancelled."""
+    with scope:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                while not scope.cancel_called:
+                    ending.press()
+                    await anyio.sleep(_TELL_AGAIN_S)
 
 
 class Loopside:

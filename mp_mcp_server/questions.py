@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date, timedelta, timezone, tzinfo
 from functools import cache
@@ -125,7 +126,8 @@ class Questions:
                 return error
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            asked = [pool.submit(one, question) for question in questions]
+            # with the context of the call's own thread, so that what ends its questions ends these
+            asked = [pool.submit(copy_context().run, one, question) for question in questions]
             # told from here: the line back to the client belongs to the tool's own thread
             for done, _ in enumerate(as_completed(asked), start=1):
                 self.call.progress(self._put, None, f"{what}: {done} of {len(asked)}")

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
-import anyio.to_thread
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
 from fastmcp.resources import Resource, ResourceResult, ResourceTemplate
@@ -23,10 +22,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, ReadResourceRequestParams
 from pydantic_core import to_json
 
-from mixpanel_data import clock
+from mixpanel_data import clock, interrupts
 from mp_mcp_server import recipes
 from mp_mcp_server.docstrings import take_apart
 from mp_mcp_server.errors import Failure, explain
+from mp_mcp_server.loopside import in_thread
 from mp_mcp_server.names import check_events
 from mp_mcp_server.results import PAGE_ROWS, Page, Results
 from mp_mcp_server.tools import discovery, local
@@ -252,18 +252,21 @@ def add_resources(server: FastMCP, workspaces: Workspaces, results: Results) -> 
     server.add_middleware(_AnswerReadingErrors())
 
     async def read(spec: ResourceSpec, names: Mapping[str, str]) -> str:
+        ending = interrupts.Ending()
+
         def body() -> str:
             try:
                 source: tuple[Any, ...] = ()
                 if spec.source is not None:
                     source = (workspaces.serving(spec) if spec.source == "workspace" else results,)
-                return to_json(spec.read(*source, **names), inf_nan_mode="null").decode()
+                with interrupts.endable(ending):
+                    return to_json(spec.read(*source, **names), inf_nan_mode="null").decode()
             except Exception as error:  # noqa: BLE001 - the rim: whatever leaves a reading becomes one answer
                 failure = explain(error, tool=spec.name, mask=workspaces.mask)
             # raised outside of the handler: what lies behind it may hold what the failure no longer does
             raise _ReadingError(failure)
 
-        return await anyio.to_thread.run_sync(body, limiter=threads)
+        return await in_thread(body, threads, ending)
 
     for spec in RESOURCES:
         shown: dict[str, Any] = {"name": spec.name, "description": take_apart(spec.read).opening, "mime_type": _MIME}

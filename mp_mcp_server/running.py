@@ -18,11 +18,12 @@ from fastmcp.tools import ToolResult
 from mcp_types import TextContent
 from pydantic_core import to_json
 
+from mixpanel_data import interrupts
 from mp_mcp_server.call import Call, Elsewhere, InputRequired
 from mp_mcp_server.catalogue import ToolSpec
 from mp_mcp_server.errors import translated
 from mp_mcp_server.lines import input_required, line_of
-from mp_mcp_server.loopside import Loopside
+from mp_mcp_server.loopside import Loopside, in_thread, in_thread_beside
 from mp_mcp_server.model_endpoint import Endpoint
 from mp_mcp_server.results import Results, sound
 from mp_mcp_server.workspaces import Workspaces
@@ -70,24 +71,27 @@ class Running:
 
     async def _answer(self, spec: ToolSpec, arguments: Mapping[str, Any]) -> Any:
         """Of a tool that takes a Workspace."""
+        ending, limiter = interrupts.Ending(), self._threads[spec.category]
 
         def body() -> Any:
-            with translated(spec.name, self._workspaces.mask):
+            with translated(spec.name, self._workspaces.mask), interrupts.endable(ending):
                 return _listed(sound(spec.run(self._workspaces.serving(spec), **arguments)))
 
-        return await anyio.to_thread.run_sync(body, limiter=self._threads[spec.category])
+        if not spec.needs_credentials:  # it is soon over, and must not cost more than it does
+            return await anyio.to_thread.run_sync(body, limiter=limiter)
+        return await in_thread(body, limiter, ending)
 
     async def _conversation(self, spec: ToolSpec, arguments: Mapping[str, Any]) -> Any:
         """Of a tool that takes a Call: its answer, or what the client must answer first."""
-        cancelled, watching = Event(), anyio.CancelScope()
+        cancelled, ending = Event(), interrupts.Ending()
+        ending.over.add_done_callback(lambda _: cancelled.set())
         value: Any = None
         failure: ToolError | None = None
         async with anyio.create_task_group() as group:
-            group.start_soon(_watch, watching, cancelled)
             line, known = line_of(get_context(), Loopside(group, cancelled), self._endpoint)
 
             def body(category: str) -> Any:
-                with translated(spec.name, self._workspaces.mask):
+                with translated(spec.name, self._workspaces.mask), interrupts.endable(ending):
                     call = Call(self._workspaces.serving(spec), line, cancelled, known, self._results, category)
                     try:
                         return _listed(sound(spec.run(call, **arguments)))
@@ -99,26 +103,14 @@ class Running:
             try:
                 value = Elsewhere(spec.category)
                 while isinstance(value, Elsewhere):
-                    run = partial(body, value.category)
-                    # A thread cannot be stopped: when the call is cancelled it is told, and waited for.
-                    value = await anyio.to_thread.run_sync(run, limiter=self._threads[value.category])
+                    run, limiter = partial(body, value.category), self._threads[value.category]
+                    value = await in_thread_beside(group, run, limiter, ending)
             except ToolError as error:
                 failure = error
-            watching.cancel()
         # Raised outside of the group, which would wrap it.
         if failure is not None:
             raise failure
         return value
-
-
-async def _watch(scope: anyio.CancelScope, cancelled: Event) -> None:
-    """Tell the call's thread when the call is cancelled; until the scope is."""
-    with scope:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            if not scope.cancel_called:
-                cancelled.set()
 
 
 def _listed(value: Any) -> Any:

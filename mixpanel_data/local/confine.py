@@ -15,11 +15,11 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import clock
+from mixpanel_data import clock, interrupts
 from mixpanel_data.errors import DatabaseLockedError, DatabaseNotFoundError, InvalidArgumentError, StorageError
 from mixpanel_data.local import store
 from mixpanel_data.local.query import SQLResult, query_error
@@ -135,6 +135,7 @@ class _Zygote:
         """The answer of a copy, empty if it ended without one; the copy is gone when this returns.
 
         Raises:
+            Ended: the work of this thread is to end.
             TimeoutError: it took longer.
             BrokenPipeError: the zygote has ended.
         """
@@ -144,8 +145,11 @@ class _Zygote:
         with talk, life:
             with theirs, watched:
                 self._send(theirs, watched)
+            ending = interrupts.current()
             try:
-                answer = _conversation(talk, request, deadline)
+                with ending.heard_by(lambda: _hang_up(talk)):
+                    answer = _conversation(talk, request, deadline)
+                ending.check()
             finally:
                 talk.close()
                 gone = _gone(life)
@@ -172,6 +176,11 @@ class _Zygote:
         """Let go of it in a copy of the process that it belongs to."""
         self._control.close()
         self._process.returncode = 0  # it is not this process's child: there is nothing to wait for
+
+
+def _hang_up(talk: socket.socket) -> None:
+    with suppress(OSError):
+        talk.shutdown(socket.SHUT_RDWR)
 
 
 def _conversation(talk: socket.socket, request: bytes, deadline: float) -> bytes:

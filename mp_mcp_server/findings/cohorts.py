@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data.errors import APIError, JQLSyntaxError, QueryError
+from mixpanel_data.errors import APIError, InvalidArgumentError, JQLSyntaxError, QueryError
 from mp_mcp_server.analysis.cohorts import SURE, CohortFinding, Difference, Returned, compare
 from mp_mcp_server.analysis.significance import Sample, detectable
 from mp_mcp_server.questions import Period, Questions, script
@@ -20,6 +20,7 @@ _WEEK = 7
 # A day that is not over for all users of a day counts them as gone; for changes of the clock one more.
 _MARGIN_DAYS = 1
 _SHOWN = 5
+_BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,15 @@ def comparison(
         The contract's keys and more, JSON-ready; what could not be asked is under errors.
 
     Raises:
-        QueryError: a filter that Mixpanel refuses.
+        InvalidArgumentError: a filter that Mixpanel refuses; says which.
     """
     born = questions.event(event, "acquisition_event")
     others = questions.busiest(period, without=born, most=MOST_EVENTS)
     errors: dict[str, str] = {}
-    groups = [_sized(questions, cohort, born, period) for cohort in cohorts]
+    groups = [
+        _sized(questions, cohort, argument, born, period)
+        for cohort, argument in zip(cohorts, ("cohort_a_filter", "cohort_b_filter"), strict=True)
+    ]
     back = ""
     if "retention" in dimensions and others:
         back = others[0]
@@ -89,19 +93,35 @@ def comparison(
     return answer | ({"errors": errors} if errors else {})
 
 
-def _sized(questions: Questions, cohort: Asked, born: str, period: Period) -> _Group:
-    # each user is born once in a period, so that its cohorts add up to its users
-    found = questions.ask(
-        lambda w: w.retention(
-            born_event=born,
-            return_event=born,
-            born_where=cohort.filter,
-            unit="month",
-            interval_count=1,
-            **period.dates,
+def _sized(questions: Questions, cohort: Asked, argument: str, born: str, period: Period) -> _Group:
+    try:
+        # each user is born once in a period, so that its cohorts add up to its users
+        found = questions.ask(
+            lambda w: w.retention(
+                born_event=born,
+                return_event=born,
+                born_where=cohort.filter,
+                unit="month",
+                interval_count=1,
+                **period.dates,
+            )
         )
-    )
+    except QueryError as error:
+        if error.status_code != _BAD_REQUEST:
+            raise
+        # The event is one of the project's, and the days have been answered for: the filter alone is the caller's own.
+        raise _refused(argument, error) from error
     return _Group(cohort, sum(one.size for one in found.cohorts), {}, {})
+
+
+def _refused(argument: str, error: QueryError) -> InvalidArgumentError:
+    said = error.message.removeprefix(f"query error (HTTP {_BAD_REQUEST}): ")
+    return InvalidArgumentError(
+        argument,
+        f"Mixpanel refuses the expression: {said}",
+        fix='write a condition such as properties["plan"] == "pro", several of them joined by and, or, not; '
+        "list_properties names what an event has",
+    )
 
 
 def _returned(questions: Questions, cohort: Asked, born: str, back: str, period: Period) -> dict[str, Returned]:

@@ -89,7 +89,7 @@ def cohort_comparison(
         question; comparisons: the figures, retention by week; errors: what could not be asked.
 
     Raises:
-        QueryError: a filter that Mixpanel refuses.
+        InvalidArgumentError: a filter that Mixpanel refuses, or an event that is not the project's.
 
     Source: reference/mixpanel-api.md, sections 7.13 and 10
     """

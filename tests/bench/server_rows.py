@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+
+import httpx
 
 from fixtures.dataset import Arguments
 from mixpanel_data import Workspace
 from tests.bench.emulator_rows import LAST_DAY, MILLION, serving
 from tests.bench.rows import Row
 from tests.support.mcp_wire import Wire
+from tests.support.mute_server import mute_server
 
 WARM_UP, CALLS = 20, 200
 SMALL = Arguments(users=2_000, days=60, last_day=LAST_DAY)
@@ -125,6 +128,27 @@ def others_during_a_fetch(scratch: Path) -> float:
     return _p99(busy) / _p99(idle)
 
 
+def end_under_a_call(scratch: Path) -> float:
+    """From SIGTERM to the process's end while Mixpanel keeps a call waiting, in seconds."""
+    with mute_server() as mixpanel:
+        account = {"MP_USERNAME": "someone", "MP_SECRET": "canary-91c4", "MP_PROJECT_ID": "1", "MP_REGION": "us"}
+        options = ("--transport", "http", "--port", "0", "--db", str(scratch / "store.db"))
+        with started(scratch, "mp_mcp_server.cli", *options, **account, MP_API_BASE_URL=mixpanel.url) as url:
+            caller = threading.Thread(target=_ask, args=(url,))
+            caller.start()
+            mixpanel.until(asked=1)
+            began = time.perf_counter()
+        ended = time.perf_counter() - began
+        caller.join()
+    return ended
+
+
+def _ask(url: str) -> None:
+    """Make a call that the server's end may break off."""
+    with Wire(url) as wire, suppress(httpx.TransportError, AssertionError):
+        wire.call("list_events")
+
+
 def _p99(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
 
@@ -158,4 +182,5 @@ ROWS_SERVER: tuple[Row, ...] = (
         "≤ 3 ×",
         lambda times: times <= 3,
     ),
+    Row("server: its end while a call waits for Mixpanel", "s", end_under_a_call, "< 2 s", lambda s: s < 2),
 )

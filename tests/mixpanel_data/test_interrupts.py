@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
@@ -241,3 +242,18 @@ def test_what_hears_of_the_end_is_told_until_it_ends_and_what_cleans_up_is_not()
     assert cleaning.is_set()
     assert heard_later == []
     assert caught.value.__notes__ == ["nothing was stored yet; the same call fetches it"]
+
+
+def test_an_interrupt_is_heard_that_comes_just_before_the_wait() -> None:
+    main, ended = threading.main_thread(), []
+
+    def work() -> None:
+        while sys._current_frames()[main.ident or 0].f_code.co_name != "_next":
+            assert not interrupts.current().over.done()
+        # Noted, as a signal is that comes in that moment, and nobody is woken.
+        _thread.interrupt_main()
+        ended.append(bool(wait({interrupts.current().over}, timeout=120).done))
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.guarded(work)
+    assert ended == [True], "before the work was over"

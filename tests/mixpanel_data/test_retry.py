@@ -294,6 +294,7 @@ def test_closing_the_client_ends_a_wait(
     stubborn.close()
     thread.join(60)
     assert ended
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The address that the server listens on is claimed at once, and small answers leave it without delay."""
 
 import asyncio
+import errno
+import os
 import socket
 
 import pytest
@@ -37,4 +39,14 @@ def test_a_taken_port_is_refused_with_what_to_do() -> None:
             listen("127.0.0.1", port)
     assert refused.value.code == "PORT_UNAVAILABLE"
     assert str(port) in refused.value.cause
+    assert os.strerror(errno.EADDRINUSE) in refused.value.cause
     assert "--port" in refused.value.fix
+
+
+def test_an_address_that_cannot_be_read_is_refused_in_the_systems_words() -> None:
+    with pytest.raises(socket.gaierror) as known:
+        socket.getaddrinfo("::1%no-such-interface", 0)
+    with pytest.raises(AddressError) as refused:
+        listen("::1%no-such-interface", 0)
+    assert str(known.value.strerror) in refused.value.cause
+    assert "Errno" not in refused.value.cause

@@ -3,14 +3,22 @@
 import json
 from collections import Counter
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mixpanel_data import Workspace
+from mixpanel_data.errors import InvalidArgumentError
+from mp_mcp_server.call import Call
+from mp_mcp_server.questions import Questions
 from tests.mp_mcp_server.calling import DAYS, Mcp, Raw, good, refused, told
 from tests.mp_mcp_server.conftest import FIRST_DAY, LAST_DAY
+from tests.mp_mcp_server.test_fetch import Listener
 from tests.support.brute_force import daily_counts, day_of
 from tests.support.emulator import Emulator
+from tests.support.faults import going_wrong
+from tests.support.scripted_http import Reply, scripted_server
 
 pytestmark = pytest.mark.anyio
 DAY_S = 86_400
@@ -115,9 +123,23 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-async def test_a_hostile_filter_is_refused_as_an_expression(mcp: Mcp, text: str) -> None:
-    answer = told(await refused(mcp, "cohort_comparison", cohort_a_filter=text, cohort_b_filter=PRO, **DAYS))
+@pytest.mark.parametrize("argument", ["cohort_a_filter", "cohort_b_filter"])
+async def test_a_hostile_filter_is_refused_as_an_expression(mcp: Mcp, argument: str, text: str) -> None:
+    filters = {"cohort_a_filter": PRO, "cohort_b_filter": PRO, argument: text}
+    answer = told(await refused(mcp, "cohort_comparison", **filters, **DAYS))
+    assert (answer["code"], answer["details"]["argument"]) == ("INVALID_ARGUMENT", argument)
+    assert answer["cause"].startswith(f"Invalid argument: {argument}: Mixpanel refuses the expression: Error in ")
+    assert 'properties["plan"] ==' in answer["fix"]
+
+
+@pytest.mark.parametrize("status", [403, 402])
+async def test_what_is_refused_for_another_reason_is_no_fault_of_a_filter(
+    mcp: Mcp, emulator: Emulator, status: int
+) -> None:
+    with going_wrong(emulator, {"kind": "status", "value": status, "path": "*/retention"}):
+        answer = told(await refused(mcp, "cohort_comparison", cohort_a_filter=FREE, cohort_b_filter=PRO, **DAYS))
     assert answer["code"] == "QUERY_FAILED"
+    assert "filter" not in answer["cause"]
 
 
 async def test_a_filter_is_a_value_and_never_a_part_of_the_script(mcp: Mcp, raw_events: Raw) -> None:
@@ -259,3 +281,17 @@ async def test_a_question_that_fails_is_told_and_the_others_answered(mcp: Mcp, e
     assert [found["status"] for found in answer["findings"]] == ["failed", "success", "success"]
     assert answer["findings"][0]["error"].startswith("QUERY_FAILED")
     assert answer["synthesis"]["questions_failed"] == 1
+
+
+def test_of_many_events_as_many_are_named_as_can_be_read(
+    no_credentials: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = [f"Event {number:02}" for number in range(50)]
+    with scripted_server() as server:
+        server.say(Reply(body=json.dumps(names).encode()))
+        account = {"USERNAME": "u", "SECRET": "s3cret-canary", "PROJECT_ID": "1", "REGION": "us"}
+        for name, value in {**account, "API_BASE_URL": server.url, "RATE_LIMITS": "off"}.items():
+            monkeypatch.setenv(f"MP_{name}", value)
+        with Workspace(path=tmp_path / "store.db") as workspace, pytest.raises(InvalidArgumentError) as refused:
+            Questions(Call(workspace, Listener())).event("nothing like it")
+    assert sum(name in str(refused.value.fix) for name in names) == 20

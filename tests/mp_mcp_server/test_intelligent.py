@@ -14,6 +14,7 @@ from mcp_types import CreateMessageResult, TextContent
 from mp_mcp_server.server import Settings, build
 from tests.mp_mcp_server.calling import DAYS, Mcp, Raw, good, refused, told
 from tests.mp_mcp_server.conftest import FIRST_DAY, LAST_DAY
+from tests.mp_mcp_server.test_interactive import STEPS, through
 from tests.support.brute_force import between, daily_counts, day_of
 from tests.support.emulator import Emulator, running_emulator
 
@@ -96,6 +97,15 @@ async def test_a_budget_that_ends_half_way_leaves_what_is_known_and_a_spent_one_
     assert 0 < spent["retry_after_s"] <= 3601
 
 
+async def test_of_a_rare_event_little_is_said_for_sure(mcp: Mcp, raw_events: Raw) -> None:
+    counts = Counter(event["event"] for event in between(raw_events, FIRST_DAY, LAST_DAY))
+    days = 10
+    for name, rare in ((min(counts, key=lambda one: counts[one]), True), ("Search", False)):
+        assert (counts[name] < 5 * days) == rare
+        findings = (await good(mcp, "diagnose_metric_drop", event=name, date=ASKED, dimensions=["$os"]))["findings"]
+        assert (findings["confidence"] == "low", any("is rare" in said for said in findings["caveats"])) == (rare, rare)
+
+
 async def test_an_event_that_cannot_be_counted_is_an_error(mcp: Mcp, emulator: Emulator) -> None:
     emulator.tell("POST", "faults", {"kind": "status", "value": 400, "path": "*/segmentation", "count": 1})
     try:
@@ -149,6 +159,12 @@ async def test_a_funnel_is_counted_as_it_is(mcp: Mcp, raw_events: Raw) -> None:
     assert {plan: counts[0] for plan, counts in answer["raw_data"]["segments"]["plan"].items()} == plans
     assert answer["funnel"] == "Sign-up to purchase"
     assert answer["status"] == "success"
+    reached = [step["users"] for step in answer["raw_data"]["steps"]]
+    assert reached[-1] == through(raw_events, None)[1]
+    worst = min(range(1, len(reached)), key=lambda step: reached[step] / reached[step - 1])
+    lost, before = reached[worst - 1] - reached[worst], STEPS[worst - 1]
+    said = f"{round(100 * lost / reached[worst - 1], 1)} % of those who took {before} do not take it ({lost} users)"
+    assert said in json.dumps(answer)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -320,6 +336,13 @@ async def test_every_method_of_a_plan_runs_and_is_bounded(credentials: None, raw
     first, *_ = results["query_1_retention"]["intervals"]
     born = [event for event in raw_events if event["event"] == "Sign Up"]
     assert first["users"] == sum(day_of(event) <= "2025-06-27" for event in born)
+    began, done = through(raw_events, None)
+    funnel = results["query_2_funnel"]
+    assert funnel["answer"].startswith(
+        f"{done} of {began} users came through Sign-up to purchase from {FIRST_DAY} to {LAST_DAY}: "
+    )
+    assert (funnel["steps"][0]["users"], funnel["steps"][-1]["users"]) == (began, done)
+    assert funnel["conversion_rate"] == round(done / began, 4)
     assert len(json.dumps(answer)) < 60_000
 
 

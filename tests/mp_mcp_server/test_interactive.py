@@ -20,7 +20,7 @@ from tests.mp_mcp_server.calling import DAYS, Mcp, Raw, good, refused, rows, tol
 from tests.mp_mcp_server.conftest import FIRST_DAY, LAST_DAY
 from tests.mp_mcp_server.people import Person
 from tests.mp_mcp_server.upstream import Upstream
-from tests.support.brute_force import day_of
+from tests.support.brute_force import between, day_of
 from tests.support.emulator import Emulator
 from tests.support.faults import going_wrong
 
@@ -386,6 +386,26 @@ async def test_revenue_is_the_sum_of_what_was_paid(server: FastMCP, raw_events: 
     assert metrics["property"] == "amount"
     assert metrics["sum"] == pytest.approx(total, abs=0.01)
     assert metrics["sum_a_payer"] == pytest.approx(total / metrics["payers"], abs=0.01)
+    active, payers = paid(raw_events, None)
+    first, second = answer["initial_analysis"]["findings"][:2]
+    share = round(100 * payers / active, 1)
+    assert first == f"{active} users did App Open in the period, and {payers} did Purchase: {share} %."
+    # ten days: the last five against the five before them
+    early, late = (
+        fsum(event["properties"]["amount"] for event in between(raw_events, *days, "Purchase"))
+        for days in ((FIRST_DAY, "2025-06-24"), ("2025-06-25", LAST_DAY))
+    )
+    change = round(100 * (late / early - 1), 1)
+    assert second.endswith(f"{abs(change)} % {'more' if change > 0 else 'less'} at the end of the period than before.")
+
+
+@pytest.mark.parametrize(
+    ("last", "week"), [(LAST_DAY, ("2025-06-23", "2025-06-29")), ("2025-06-28", ("2025-06-16", "2025-06-22"))]
+)
+async def test_engagement_is_of_the_last_whole_week(server: FastMCP, last: str, week: tuple[str, str]) -> None:
+    async with talking(server) as mcp:
+        answer = await good(mcp, "guided_analysis", focus_area="engagement", from_date=FIRST_DAY, to_date=last)
+    assert answer["initial_analysis"]["metrics"]["week"] == {"from": week[0], "to": week[1]}
 
 
 @ERAS

@@ -1,12 +1,16 @@
 """What is too large to answer with is kept, and can be read piece by piece: bounded in number, bytes and age."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixpanel_data import Workspace
+from mp_mcp_server.call import Call, Line
 from mp_mcp_server.results import (
     ANSWER_BYTES,
     KEPT_BYTES,
@@ -17,6 +21,7 @@ from mp_mcp_server.results import (
     fitting,
     sound,
 )
+from mp_mcp_server.tools.bounded import listing
 from tests.mp_mcp_server.calling import Mcp, good
 
 pytestmark = pytest.mark.anyio
@@ -145,3 +150,20 @@ async def test_half_a_character_in_the_data_breaks_no_answer(mcp: Mcp) -> None:
     script = 'function main() { return Events({from_date: params.day, to_date: params.day}).map(e => "a\\ud83d") }'
     answer = await good(mcp, "jql", script=script, params={"day": "2025-06-29"})
     assert set(answer["result"]) == {"a\ufffd"}
+
+
+def test_of_rows_without_end_no_more_are_taken_than_are_kept() -> None:
+    taken = 0
+
+    def rows() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield 7
+
+    call = Call(create_autospec(Workspace), create_autospec(Line))
+    answer = listing(call, "sql", rows(), limit=10, advice="Ask for less")
+    assert (answer["result"], answer["truncated"]) == ([7] * 10, True)
+    assert taken == KEPT_ROWS + 1
+    kept = call.results.page(ident(answer["full_result"]))
+    assert (kept["total"], kept["complete"]) == (KEPT_ROWS, False)

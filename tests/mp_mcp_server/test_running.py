@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from mp_mcp_server.call import Call, ModelError, Prompt
 from mp_mcp_server.catalogue import ToolSpec
+from mp_mcp_server.loopside import Loopside, Progress
 from mp_mcp_server.server import Settings, build
 from mp_mcp_server.settings import ModelEndpoint
 from tests.support.scripted_http import Reply, ScriptedServer, scripted_server
@@ -400,6 +401,19 @@ async def test_progress_is_told_in_order_and_not_more_often_than_anybody_reads(
     assert counts == sorted(set(counts))
     assert seen[-1] == (10_000, 10_000, "the last")
     assert 2 <= len(seen) <= 8
+
+
+async def test_progress_never_goes_back_and_is_told_once() -> None:
+    heard: list[float] = []
+
+    async def tell(done: float, _total: float | None, _message: str) -> None:
+        heard.append(done)
+
+    async with anyio.create_task_group() as group:
+        progress = Progress(Loopside(group, threading.Event()), tell)
+        for done, total in ((4, None), (10, 10), (10, 10), (3, 3), (11, 11)):
+            await anyio.to_thread.run_sync(progress, done, total, "so far")
+    assert heard == [4, 10, 11]
 
 
 @ERAS

