@@ -186,6 +186,20 @@ def question(place: Place, path: str, *, push_s: float = PUSH_S) -> Streaming:
     )
 
 
+def unasked(evidence: Exchange) -> Streaming:
+    """The answer where no MCP server was found that could be asked: broken, by what was seen of whoever is there."""
+    return Streaming(
+        Verdict.BROKEN,
+        "it cannot be asked: no MCP server answers there",
+        "see who does, and why: harness ports; harness logs mcp",
+        tools=None,
+        called=False,
+        pushed=None,
+        evidence=(evidence,),
+        ms=0.0,
+    )
+
+
 def text(streaming: Streaming) -> str:
     """The verdict as a line of the ladder, with what mends it."""
     mark = "✓" if streaming.verdict in GOOD else "✗"

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import clock, fallback, wire
 from harness.errors import Exit, HarnessError
-from harness.fallback import Streaming
+from harness.fallback import Exchange, Streaming
 from harness.real_client import RealClient, Word
 from harness.rpc import TYPES
 from harness.stack import look, readiness
@@ -71,6 +71,7 @@ class Runbook:
 class Report:
     """Everything that was verified.
 
+    runbook, streaming: None where the stack has no MCP server
     clients: how the copilot's own client library gets on; empty where it is not installed
     """
 
@@ -122,7 +123,7 @@ def verify(
     runbook = runbook_request(place, row.path)
     if not runbook.alive:
         # Who does not speak MCP is not asked what takes a handshake.
-        return Report(found, runbook, None)
+        return Report(found, runbook, fallback.unasked(_evidence(runbook)))
     url = stack.elsewhere.get(row.name) or row.url(stack.members[row.name].port)
     words = client.ask(url) if client else ()
     return Report(found, runbook, fallback.question(place, row.path, push_s=push_s), words)
@@ -142,6 +143,14 @@ def runbook_request(place: Place, path: str) -> Runbook:
     headers = {name: value for name, value in answer.headers.items() if name in fallback.SHOWN_HEADERS}
     return Runbook(
         answer.status, failure is None, meaning, failure, _ms(began), sent, fallback.masked(headers), answer.shown()
+    )
+
+
+def _evidence(runbook: Runbook) -> Exchange:
+    request, failure = runbook.request, runbook.meaning if runbook.status is None else runbook.failure
+    return Exchange(
+        *("the runbook's request", request["method"], request["path"], request["headers"]),
+        *(runbook.status, runbook.headers, runbook.body, failure),
     )
 
 

@@ -1,6 +1,7 @@
-"""What every test has: one asynchronous backend, the one that the server runs on."""
+"""What every test has: one asynchronous backend, the one that the server runs on, and signals that are heard."""
 
 import gc
+import signal
 
 import pytest
 
@@ -8,6 +9,18 @@ import pytest
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell has what it runs in the background ignore Ctrl-C, and so would all processes that tests start.
+
+    So does `nohup` with a terminal's end, which the tests themselves are to survive all the same.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_unconfigure() -> None:

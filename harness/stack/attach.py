@@ -1,9 +1,12 @@
 """`up --attach`: a stack that lives as long as its terminal, with every service's lines as they come."""
 
 import os
+import select
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from harness import clock, output
 from harness.errors import Exit, HarnessError
@@ -13,7 +16,7 @@ from harness.stack import logs, look, processes
 from harness.stack.down import down
 from harness.stack.plan import Condition
 from harness.stack.service import Service
-from harness.stack.state import Stack, StateDirectory
+from harness.stack.state import Stack, StateDirectory, as_json
 from harness.stack.up import LOCK_WAIT_S, Wish, up
 
 LOOK_EVERY_S = 0.2
@@ -22,7 +25,11 @@ COLOURS = (36, 35, 32, 33, 34, 31)
 
 
 class _Screen:
-    """Standard output, to which several threads write whole lines."""
+    """Standard output, to which several threads write whole lines.
+
+    gone: nobody reads any more
+    over: whoever reads is not waited for any longer, should they have stopped to
+    """
 
     def __init__(self, services: Sequence[Service], environment: Mapping[str, str], *, json: bool) -> None:
         names = [service.name for service in services]
@@ -31,18 +38,37 @@ class _Screen:
         self._colour = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(names)}
         coloured = os.isatty(1) and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
         self._coloured = coloured and not json
-        self.gone = threading.Event()
+        self.gone, self.over = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
 
     def show(self, service: str, line: str) -> None:
         """One line of a service, behind its name."""
         head = f"{service:<{self._width}} |"
         if self._coloured:
             head = f"\x1b[{self._colour[service]}m{head}\x1b[0m"
+        self.put({"service": service, "line": line}, f"{head} {harmless(line)}")
+
+    def put(self, value: Any, text: str) -> None:
+        """The value for a program, or the text for a person."""
+        said = as_json(value) if self._json else text
+        rest = memoryview(f"{said}\n".encode(sys.stdout.encoding, "backslashreplace"))
         try:
-            output.show({"service": service, "line": line}, f"{head} {harmless(line)}", json=self._json)
+            with self._lock:
+                while rest and self._has_room():
+                    rest = rest[os.write(1, rest[: select.PIPE_BUF]) :]
         except OSError:
             # The terminal or the reader of a pipe has gone: as good as its Ctrl-C.
             self.gone.set()
+
+    def _has_room(self) -> bool:
+        """Wait until so much can be written at once; whether it can."""
+        while not self.gone.is_set():
+            if select.select([], [1], [], LOOK_EVERY_S)[1]:
+                return True
+            if self.over.is_set():
+                # Nor is anything that would be shown after this.
+                self.gone.set()
+        return False
 
 
 def harmless(line: str) -> str:
@@ -61,8 +87,8 @@ def attach(settings: Settings, services: Sequence[Service], wish: Wish, *, json:
     state = StateDirectory(settings.state_dir)
     screen = _Screen(services, settings.environment, json=json)
     told = Lines(sys.stderr)
-    following, over = threading.Event(), threading.Event()
-    writer = threading.Thread(target=_follow, args=(state, services, screen, following, over), name="harness-lines")
+    following = threading.Event()
+    writer = threading.Thread(target=_follow, args=(state, services, screen, following), name="harness-lines")
     with processes.ending_by_signal():
         try:
             state.prepare()
@@ -71,7 +97,7 @@ def attach(settings: Settings, services: Sequence[Service], wish: Wish, *, json:
             following.wait()
             result = up(settings, services, wish, progress=told)
             shown = result.to_dict()
-            output.show(shown, output.up_text(shown, settings.values.stack.name), json=json)
+            screen.put(shown, output.up_text(shown, settings.values.stack.name))
             code = _watch(state, result.stack, told, screen)
         except KeyboardInterrupt:
             code = Exit.INTERRUPTED
@@ -80,9 +106,8 @@ def attach(settings: Settings, services: Sequence[Service], wish: Wish, *, json:
                 raise
             code = Exit.INTERRUPTED
         finally:
-            over.set()
-            if writer.ident is not None:
-                writer.join()
+            screen.over.set()
+            _await(writer)
         # Lines of its own: each service has something to say once more.
         _end(settings, state, services, Lines(sys.stderr))
     return code
@@ -93,15 +118,21 @@ def _follow(
     services: Sequence[Service],
     screen: _Screen,
     following: threading.Event,
-    over: threading.Event,
 ) -> None:
     def ends() -> bool:
         following.set()
-        return over.is_set()
+        return screen.over.is_set()
 
     for service, line in logs.follow(state, [service.name for service in services], ends=ends):
         if not screen.gone.is_set():
             screen.show(service, line)
+
+
+def _await(writer: threading.Thread) -> None:
+    """Wait for its end, whatever is pressed meanwhile: what is to be taken down would be left behind."""
+    while writer.is_alive():
+        with suppress(KeyboardInterrupt):
+            writer.join()
 
 
 def _watch(state: StateDirectory, stack: Stack, told: Lines, screen: _Screen) -> Exit:

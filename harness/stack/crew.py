@@ -3,6 +3,9 @@
 import queue
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+
+LOOK_EVERY_S = 0.2
 
 
 class Crew:
@@ -17,7 +20,7 @@ class Crew:
         self._after = {name: [each for each in after.get(name, ()) if each in jobs] for name in jobs}
         self._done = {name: threading.Event() for name in jobs}
         self._ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
+        self._stopped, self._failing = threading.Event(), threading.Lock()
         self._threads = [
             threading.Thread(target=self._do, args=(name, job), name=f"harness-{name}") for name, job in jobs.items()
         ]
@@ -32,8 +35,15 @@ class Crew:
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
-            if (error := self._ended.get()) is not None:
+            if (error := self._next()) is not None:
                 raise error
+
+    def _next(self) -> BaseException | None:
+        """How the next job ended."""
+        while True:
+            # An interrupt that comes just before a wait begins is raised when the wait is over: none may be long.
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=LOOK_EVERY_S)
 
     def stop(self) -> None:
         """Have no further job begin, and those at work give up."""
@@ -55,7 +65,10 @@ class Crew:
             try:
                 job()
             except BaseException as raised:  # noqa: BLE001 - handed over to the thread that waits, which raises it
-                error = raised
-                self.stop()
+                with self._failing:
+                    # What others raise when they give up is no failure of their own, though it may be told first.
+                    if not self._stopped.is_set():
+                        error = raised
+                    self.stop()
         self._done[name].set()
         self._ended.put(error)

@@ -5,12 +5,14 @@ nothing.
 """
 
 import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 RUN_ID, STATE_DIR, SERVICE = "HARNESS_RUN_ID", "HARNESS_STATE_DIR", "HARNESS_SERVICE"
 PROC = Path("/proc")
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,8 @@ def boot_id() -> str:
 
 def read_stat(pid: int) -> Stat | None:
     """The process's line in /proc, or None when there is no such process."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+    text = _content(pid, "stat").decode(errors="replace")
+    if not text:
         return None
     # The command stands in brackets and may itself hold brackets and blanks.
     fields = text[text.rindex(")") + 2 :].split()
@@ -96,8 +97,10 @@ def identify(pid: int, run_id: str) -> Identity | None:
 
 def processes() -> Iterator[Stat]:
     """Every process that runs now."""
-    for entry in PROC.iterdir():
-        if entry.name.isdecimal() and (stat := read_stat(int(entry.name))) is not None and stat.state not in "ZX":
+    with os.scandir(PROC) as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdecimal()]
+    for pid in pids:
+        if (stat := read_stat(pid)) is not None and stat.state not in "ZX":
             yield stat
 
 
@@ -112,9 +115,20 @@ def ancestors(pid: int) -> set[int]:
 
 
 def _read_list(pid: int, name: str) -> list[str]:
-    try:
-        raw = (PROC / str(pid) / name).read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return []
-    parts = raw.decode(errors="surrogateescape").split("\0")
+    parts = _content(pid, name).decode(errors="surrogateescape").split("\0")
     return parts[:-1] if parts[-1] == "" else parts
+
+
+def _content(pid: int, name: str) -> bytes:
+    """A file of a process; empty when it is gone or not ours to read."""
+    try:
+        # Read for every process of the machine at every look: a Path costs as much as the kernel's answer.
+        handle = os.open(f"{PROC}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+    try:
+        return b"".join(iter(lambda: os.read(handle, _PIECE), b""))
+    except (ProcessLookupError, PermissionError):
+        return b""
+    finally:
+        os.close(handle)

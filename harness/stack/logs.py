@@ -140,7 +140,12 @@ def _new_lines(service: str, path: Path, at: dict[str, tuple[int, int]], rest: d
         read_to, rest[service] = 0, b""
     lines: deque[str] = deque()
     if size > read_to:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # It was there a moment ago; a service that starts anew puts its log aside.
+            return lines
+        with os.fdopen(descriptor, "rb") as file:
             file.seek(read_to)
             *whole, rest[service] = (rest[service] + file.read(size - read_to)).split(b"\n")
         lines.extend(line.decode(errors="replace") for line in whole)

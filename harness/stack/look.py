@@ -15,7 +15,8 @@ from harness.stack.services import Service, for_target
 from harness.stack.state import Member, Stack, StateDirectory
 from harness.stack.timing import Timing
 
-RECORD_WAIT_S = 0.5
+RECORD_WAIT_S = 5.0
+"""Only a keeper that is itself held up takes so long: one that is gone is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,19 @@ def how_it_died(state: StateDirectory, service: str, member: Member) -> str:
     """When and how a service ended, as its keeper saw it."""
     deadline = clock.Deadline(RECORD_WAIT_S)
     while True:
+        # Before its record is read: it ends as soon as it has written.
+        kept = member.keeper.is_alive()
         record = state.record(service)
         known = record is not None and record.pid == member.process.pid and record.ended_at is not None
         if known and record is not None:
             return processes.how_it_ended(record)
         if member.process.boot != identity.boot_id():
             return "the machine was started anew since"
-        # The keeper writes within milliseconds of the end, unless it was killed too.
-        if not member.keeper.is_alive() or deadline.passed():
+        # It writes within milliseconds of the end, unless it was killed too.
+        if not kept:
             return "when and how is not known: what kept watch over it is gone too"
+        if deadline.passed():
+            return f"how is not known: what keeps watch over it (pid {member.keeper.pid}) has not said so"
         clock.sleep(processes.POLL_S)
 
 

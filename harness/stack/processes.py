@@ -24,8 +24,8 @@ KEEPER = Path(__file__).with_name("keeper.py")
 LOG_LIMIT_BYTES = 16 << 20
 LOOK_EVERY_S = 5.0
 POLL_S = 0.02
-SPAWN_DEADLINE_S = 10.0
-KILL_DEADLINE_S = 5.0
+SPAWN_DEADLINE_S = 30.0
+KILL_DEADLINE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def test_every_upstream_call_carries_the_internal_source(running_stack: Stack) -
     import urllib.request
 
     with urllib.request.urlopen(
-        f"http://127.0.0.1:{running_stack.ports['emulator']}/_emulator/requests", timeout=10
+        f"http://127.0.0.1:{running_stack.ports['emulator']}/_emulator/requests", timeout=60
     ) as answer:
         requests = json.load(answer)["requests"]
     assert requests

@@ -20,7 +20,7 @@ from tests.e2e.conftest import DATA_SET, Whole
 from tests.support import brute_force
 from tests.support.copilot import running_copilot
 from tests.support.faults import going_wrong
-from tests.support.page import PATIENCE_MS, ask, begin, finished, opened, rows_of
+from tests.support.page import ask, begin, finished, opened, rows_of
 from tests.support.ports import free_port
 from tests.support.repository import ROOT
 
@@ -108,11 +108,11 @@ def test_the_whole_way_can_be_gone_by_keyboard(page: Page) -> None:
 def test_a_dialog_asks_for_what_the_tool_asks(page: Page) -> None:
     begin(page, "Guide me through an analysis")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("guided_analysis asks", timeout=PATIENCE_MS)
+    expect(dialog).to_contain_text("guided_analysis asks")
     shoot(page, "dialog")
     dialog.get_by_label("Focus").select_option(label="engagement")
     dialog.get_by_role("button", name="Continue").click()
-    expect(dialog.get_by_label("Property")).to_be_visible(timeout=PATIENCE_MS)
+    expect(dialog.get_by_label("Property")).to_be_visible()
     dialog.get_by_role("button", name="Decline").click()
     answer = finished(page)
     expect(dialog).to_be_hidden()
@@ -121,7 +121,7 @@ def test_a_dialog_asks_for_what_the_tool_asks(page: Page) -> None:
 
 def test_escape_in_a_dialog_cancels_the_question_and_not_the_chat(page: Page) -> None:
     begin(page, "Guide me through an analysis")
-    expect(page.get_by_role("dialog")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     answer = finished(page)
     expect(answer.locator(".words")).to_contain_text("closed without an answer")
@@ -130,8 +130,8 @@ def test_escape_in_a_dialog_cancels_the_question_and_not_the_chat(page: Page) ->
 def test_a_running_tool_shows_its_time_and_can_be_cancelled(page: Page, whole: Whole) -> None:
     with going_wrong(whole.emulator, SLOW):
         begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=hour")
-        expect(page.get_by_role("img", name="running")).to_be_visible(timeout=PATIENCE_MS)
-        expect(page.locator(".steps .time")).to_have_text(re.compile(r"^[1-9]\d*(\.\d)? s$"), timeout=PATIENCE_MS)
+        expect(page.get_by_role("img", name="running")).to_be_visible()
+        expect(page.locator(".steps .time")).to_have_text(re.compile(r"^[1-9]\d*(\.\d)? s$"))
         shoot(page, "running")
         page.get_by_role("button", name="Cancel").click()
         answer = finished(page)
@@ -167,19 +167,19 @@ def test_markup_in_data_is_text(page: Page) -> None:
 def test_a_server_that_is_killed_is_told_and_the_next_question_works_after_harness_up(page: Page, whole: Whole) -> None:
     with going_wrong(whole.emulator, SLOW):
         begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=week")
-        expect(page.get_by_role("img", name="running")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("img", name="running")).to_be_visible()
         # The call itself must be under way, not the listing of tools before it.
-        expect(page.get_by_text("segmentation", exact=True).last).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("segmentation", exact=True).last).to_be_visible()
         (pid,) = [one["pid"] for one in whole.stack.good("status")["services"] if one["name"] == "mcp"]
         os.kill(pid, signal.SIGKILL)
         answer = finished(page)
     expect(answer.get_by_role("alert")).to_contain_text("segmentation could not be finished", ignore_case=True)
     expect(answer.get_by_role("alert")).to_contain_text("harness up")
-    expect(page.locator("#tools")).to_have_text("MCP server not reached: harness up", timeout=PATIENCE_MS)
+    expect(page.locator("#tools")).to_have_text("MCP server not reached: harness up")
     shoot(page, "server-gone")
     whole.stack.good("up")
     expect(ask(page, "Which funnels are there?").locator("table")).to_be_visible()
-    expect(page.locator("#tools")).to_contain_text("tools of 2 servers", timeout=PATIENCE_MS)
+    expect(page.locator("#tools")).to_contain_text("tools of 2 servers")
 
 
 def test_a_copilot_that_ended_is_told_too(browser: Browser, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_copilot_that_ended_is_told_too(browser: Browser, tmp_path: Path) -> N
         page = stack.enter_context(opened(browser, copilot.url))
         expect(ask(page, "Which events are there?").get_by_role("alert")).to_contain_text("nobody answers at")
         copilot.process.terminate()
-        copilot.process.wait(timeout=30)
+        copilot.process.wait(timeout=90)
         expect(ask(page, "Which events are there?").get_by_role("alert")).to_contain_text(
             "The copilot does not answer", ignore_case=True
         )

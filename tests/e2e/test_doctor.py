@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import SETTINGS
 from tests.support.checkout import checkout
-from tests.support.emulator import free_port
+from tests.support.ports import free_port
 from tests.support.stack import Stack, taken_down
 
 pytestmark = pytest.mark.e2e

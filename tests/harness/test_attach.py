@@ -1,15 +1,20 @@
 """A stack that lives as long as its terminal."""
 
+import array
+import fcntl
 import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -113,6 +118,29 @@ def test_a_reader_that_goes_away_is_as_good_as_ctrl_c(stack: StandIn) -> None:
         up.stderr.read()
     assert up.returncode == 130
     assert stack.is_empty()
+
+
+def test_a_reader_that_has_stopped_to_read_holds_nothing_up(stack: StandIn) -> None:
+    with stack.start("up", "--attach") as up:
+        assert up.stdout is not None
+        assert any(line.startswith("try ") for line in up.stdout)
+        stream, room = up.stdout, fcntl.fcntl(up.stdout, fcntl.F_GETPIPE_SZ)
+        with stack.state.log("mcp").open("a") as log:
+            log.writelines(f"{'x' * 1000}\n" for _ in range(2 * room // 1000))
+        # As full as it gets: of its last page nobody says that there is room.
+        wait_until(lambda: unread(stream) > room - 2 * resource.getpagesize(), "the pipe is full")
+        up.send_signal(signal.SIGINT)
+        up.wait(120)
+        assert stack.is_empty()
+        up.communicate()
+    assert up.returncode == 130
+
+
+def unread(stream: IO[str]) -> int:
+    """How many bytes wait in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(stream, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_who_dies_is_told_and_the_last_one_ends_it(stack: StandIn) -> None:

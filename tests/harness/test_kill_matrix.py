@@ -1,6 +1,7 @@
 """`kill -9` of the harness at every fault point, and of each process of a stack: the next `down` leaves nothing.
 
-Four services: three stand-ins and a real nginx. Each scenario is drawn from a seed and may hold several kills.
+Four services: three stand-ins and a real nginx. Each scenario is drawn from a seed and may hold several kills: of a
+command at a fault point or at any moment, and of the stack's processes between commands or while one halts at a point.
 """
 
 import ast
@@ -12,10 +13,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
+from harness.errors import Exit
 from harness.faultpoints import POINTS
-from tests.support import real_nginx
+from tests.support import killing, real_nginx
+from tests.support.killing import Commands
 from tests.support.ports import free_port
 from tests.support.repository import ROOT
 from tests.support.standin import StandIn, standin, wait_until
@@ -25,8 +29,21 @@ UP = [point for point in POINTS if point.startswith("up.")]
 DOWN = [point for point in POINTS if point.startswith("down.")]
 TIMES = {"up.spawned": 4, "up.recorded": 4, "up.answered": 4, "up.ready": 4, "down.signalled": 4, "down.ended": 4}
 """How often a point is passed at most where it is passed once a service."""
-EVERY = [f"{point}:{time}" for point in (*UP, *DOWN) for time in range(1, TIMES.get(point, 1) + 1)]
+COMMANDS = {"up": UP, "up mcp": UP, "up --fresh": [*DOWN, *UP], "restart": ["down.signalled", *UP], "down": DOWN}
+"""What may be killed: words → the points on their way where there is something to do."""
+FATES = {"ends": 2, "killed": 8, "survives": 4, "killed somewhen": 2}
+"""What may become of a command, and how often: it is killed at a point, or processes of its stack are, there."""
+
+ORDERLY = {Exit.GOOD, Exit.FAILED, Exit.CONFLICT, Exit.NOT_RUNNING}
+"""How a command may end that found its stack half dead, or dying under its hands."""
+
 SOAK_BATCHES, BATCH = 40, 50
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    with killing.commands() as made:
+        yield made
 
 
 @pytest.fixture
@@ -56,6 +73,18 @@ def put_right(stack: StandIn) -> None:
     assert stack.leftovers() == []
 
 
+def traces(directory: Path) -> list[str]:
+    """Every process that has to do with a directory, by whatever sign, and every file in it that is no log nor lock."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied), process.oneshot():
+            words = [*process.cmdline(), *process.environ().values(), process.cwd()]
+            if process.status() != psutil.STATUS_ZOMBIE and any(str(directory) in word for word in words):
+                found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+    files = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
+    return found + [str(path) for path in files if path.match("crash-*") or not path.match("state/logs/*.log*")]
+
+
 def victims(stack: StandIn) -> list[int]:
     """All processes that belong to the stack now, keepers and nginx's workers among them."""
     return sorted(who.pid for who in stack.living())
@@ -67,9 +96,8 @@ def kill(pid: int) -> None:
 
 
 @pytest.mark.parametrize("point", [f"{point}:{TIMES.get(point, 1)}" for point in UP])
-def test_an_up_killed_anywhere_is_put_right(stack: StandIn, point: str) -> None:
-    killed = stack.killed(point, "up")
-    assert killed.code == -signal.SIGKILL, killed.err
+def test_an_up_killed_anywhere_is_put_right(stack: StandIn, commands: Commands, point: str) -> None:
+    assert commands.killed(stack, point, "up") == -signal.SIGKILL
     put_right(stack)
 
 
@@ -82,10 +110,10 @@ def test_an_up_killed_anywhere_is_finished_by_the_next(stack: StandIn, point: st
     put_right(stack)
 
 
-def test_a_down_killed_anywhere_is_finished_by_the_next(stack: StandIn) -> None:
+def test_a_down_killed_anywhere_is_finished_by_the_next(stack: StandIn, commands: Commands) -> None:
     for point in DOWN:
         assert stack.run("up", "mcp", "--json").code == 0
-        assert stack.killed(point, "down").code == -signal.SIGKILL
+        assert commands.killed(stack, point, "down") == -signal.SIGKILL
         put_right(stack)
 
 
@@ -124,17 +152,19 @@ def test_each_process_of_a_stack_may_be_killed_and_the_next_up_mends_it(stack: S
     put_right(stack)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_is_killed_whenever_down_leaves_nothing(stack: StandIn, seed: int) -> None:
-    scenario(stack, random.Random(seed))  # noqa: S311 - to be repeated, not to be secret
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_killed_whenever_down_leaves_nothing(stack: StandIn, commands: Commands, seed: int) -> None:
+    scenario(stack, commands, random.Random(seed))  # noqa: S311 - to be repeated, not to be secret
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("batch", range(SOAK_BATCHES))
-def test_whatever_is_killed_whenever_down_leaves_nothing_many_times(stack: StandIn, batch: int) -> None:
+def test_whatever_is_killed_whenever_down_leaves_nothing_many_times(
+    stack: StandIn, commands: Commands, batch: int
+) -> None:
     for number in range(BATCH):
-        scenario(stack, random.Random(1000 + batch * BATCH + number))  # noqa: S311 - the same
+        scenario(stack, commands, random.Random(1000 + batch * BATCH + number))  # noqa: S311 - the same
 
 
 SITE = (
@@ -184,25 +214,56 @@ def test_a_site_that_somebody_else_changed_is_left_alone_and_down_says_so_with_8
         assert stack.run("down").code == 8, "and says so again, until it is settled"
 
 
-def scenario(stack: StandIn, choice: random.Random) -> None:
-    """A few commands, each of which may be killed at a point, and a few kills among what runs in between."""
-    told = []
-    for _ in range(choice.randint(1, 3)):
-        words = choice.choice((["up"], ["up", "--fresh"], ["restart"], ["up", "mcp"], ["down"]))
-        point = choice.choice((*EVERY, None))
-        told.append(f"{' '.join(words)} at {point}")
-        if point is None:
-            stack.run(*words)
-        else:
-            stack.killed(point, *words)
-        living = victims(stack)
-        for pid in choice.sample(living, min(len(living), choice.randint(0, 3))):
-            told.append(f"kill {pid}")
-            kill(pid)
-        if choice.random() < 0.2:
-            told.append("state lost")
-            (stack.state.path / "stack.json").unlink(missing_ok=True)
+def scenario(stack: StandIn, commands: Commands, choice: random.Random) -> None:
+    """A few commands, each of which may be killed at a point, or processes under its hands, or some in between."""
+    told: list[str] = []
     try:
+        for _ in range(choice.randint(1, 3)):
+            told.append(one_command(stack, commands, choice))
+            told += kill_some(stack, choice, choice.randint(0, 3))
+            if choice.random() < 0.2:
+                told.append("state lost")
+                (stack.state.path / "stack.json").unlink(missing_ok=True)
+        if choice.random() < 0.25:
+            told.append("up, to mend it")
+            up = stack.run("up", "--json")
+            assert up.code == 0, up.err
+            assert stack.run("status").code == 0
         put_right(stack)
+        assert traces(stack.directory) == ["state/lock"]
     except AssertionError as error:
         raise AssertionError("; ".join(told)) from error
+
+
+def one_command(stack: StandIn, commands: Commands, choice: random.Random) -> str:
+    """One of the scenario's commands, to its end, whichever it is; what was done, in words."""
+    # Where nothing lives, most commands would have nothing to do.
+    words = choice.choice([each for each in COMMANDS if victims(stack) or each.startswith("up")])
+    point = choice.choice(COMMANDS[words])
+    passed = choice.randint(1, min(TIMES.get(point, 1), 2 if words == "up mcp" else 4))
+    (fate,) = choice.choices(list(FATES), list(FATES.values()))
+    if fate in {"ends", "killed somewhen"}:
+        command = commands.begin(stack, words.split())
+        after_s = choice.uniform(0.0, 0.8)
+        if fate == "killed somewhen" and not command.ends_within(after_s):
+            command.kill()
+            fate = f"killed after {after_s:.3f} s"
+    else:
+        fate = f"{fate} {point}:{passed}"
+        command = commands.begin(stack, words.split(), f"{point}:{passed}", halt=fate.startswith("survives"))
+    code = command.wait()
+    if code is None:
+        fate += ", " + ", ".join(kill_some(stack, choice, choice.randint(1, 3)))
+        command.go_on()
+        code = command.wait()
+    told = f"{words} {fate}: {code}"
+    assert code in {*ORDERLY, -signal.SIGKILL}, f"{told}: {command.errors.read_text()}"
+    return told
+
+
+def kill_some(stack: StandIn, choice: random.Random, most: int) -> list[str]:
+    living = victims(stack)
+    chosen = choice.sample(living, min(len(living), most))
+    for pid in chosen:
+        kill(pid)
+    return [f"kill {pid}" for pid in chosen]

@@ -14,6 +14,8 @@ from select import select
 import pytest
 
 from harness.stack import identity, ports
+from harness.stack.look import how_it_died
+from harness.stack.state import Record, StateDirectory
 from tests.support.ports import free_port
 from tests.support.standin import StandIn, standin, wait_until
 from tests.support.strangers import stranger
@@ -147,6 +149,26 @@ def test_an_orderly_end_is_told_by_its_exit_status(running: StandIn) -> None:
     call = running.run("call", "list_events", "--json")
     assert call.code == 7
     assert call.error()["cause"].startswith("mcp died: signal SIGTERM at ")
+
+
+class WrittenMeanwhile(StateDirectory):
+    """What is read of a keeper is as old as can be: it writes, and is gone, as soon as somebody has read."""
+
+    def record(self, service: str) -> Record | None:
+        found = super().record(service)
+        keeper = (self.read() or pytest.fail("nothing is written down")).members[service].keeper
+        if keeper.is_alive():
+            kill(keeper.pid, signal.SIGCONT)
+            wait_until(lambda: not keeper.is_alive(), "the keeper's end")
+        return found
+
+
+def test_an_end_that_is_written_down_while_it_is_looked_for_is_told(running: StandIn) -> None:
+    member = running.stack.members["mcp"]
+    kill(member.keeper.pid, signal.SIGSTOP)
+    kill(member.process.pid)
+    wait_until(lambda: gone(member.process.pid), "the server's end")
+    assert how_it_died(WrittenMeanwhile(running.state.path), "mcp", member).startswith("signal SIGKILL at ")
 
 
 def test_a_stack_outlives_its_keepers(running: StandIn) -> None:

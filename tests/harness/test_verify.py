@@ -1,7 +1,5 @@
 """`harness verify`: the ladders, the runbook's own request and the SSE question of a stack of stand-ins."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,13 +47,33 @@ def test_a_good_stack_is_verified_with_its_evidence(stack: StandIn) -> None:
 
 def test_what_broke_is_named_with_exit_1(stack: StandIn) -> None:
     assert stack.run("up", "--json").code == 0
-    os.kill(stack.pid("emulator"), signal.SIGKILL)
+    stack.kill("emulator")
     ran = stack.run("verify", "--json")
     found = ran.json()
     assert (ran.code, found["good"]) == (1, False)
     broken = {service["name"]: service["rungs"][-1]["broken"] for service in found["services"]}
     assert broken["emulator"]["code"] == "DIED"
     assert broken["mcp"] is None
+
+
+def test_a_server_that_is_gone_leaves_the_sse_question_answered_too(stack: StandIn) -> None:
+    assert stack.run("up", "--json").code == 0
+    stack.kill("mcp")
+    ran = stack.run("verify", "--json")
+    found = ran.json()
+    assert (ran.code, found["good"]) == (1, False)
+    assert (found["runbook"]["alive"], found["runbook"]["failure"]) == (False, "nothing listens")
+    asked = found["streaming"]
+    assert (asked["verdict"], asked["tools"], asked["called"], asked["pushed"]) == ("broken", None, False, None)
+    assert [(each["method"], each["status"]) for each in asked["evidence"]] == [("POST", None)]
+    assert asked["evidence"][0]["failure"] == found["runbook"]["meaning"]
+    assert "✗ sse" in stack.run("verify").out
+
+
+def test_a_stack_without_an_mcp_server_has_nobody_to_ask(stack: StandIn) -> None:
+    assert stack.run("up", "emulator", "--json").code == 0
+    found = stack.run("verify", "--json").json()
+    assert (found["good"], found["runbook"], found["streaming"]) == (True, None, None)
 
 
 @pytest.mark.parametrize(

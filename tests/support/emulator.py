@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.mortal import mortal
+from tests.support.ports import free_port
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
+"""Of whatever has to come of it, on a machine that is busy."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Emulator:
             headers={"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # the same
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310  # the same
             answer.read()
 
     def requests_since(self, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ class Emulator:
         login = base64.b64encode(f"{account['username']}:{account['secret']}".encode()).decode()
         url = f"{self.url}/api/2.0/export?project_id={project}&from_date={first}&to_date={last}"
         request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})  # noqa: S310  # loopback
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310  # loopback
             return [json.loads(line) for line in answer.read().split(b"\n") if line]
 
     @contextmanager
@@ -84,14 +85,6 @@ class Emulator:
             yield
         finally:
             _get_json(url, {name: before[name] for name in settings})
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -114,7 +107,7 @@ def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Em
         finally:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=DEADLINE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -139,6 +132,6 @@ def _get_json(url: str, patch: dict[str, Any] | None = None) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310  # a loopback URL made above
         url, body, {"Content-Type": "application/json"}, method="GET" if patch is None else "PATCH"
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310  # the same
         decoded: dict[str, Any] = json.load(answer)
         return decoded

@@ -51,5 +51,5 @@ def exported(emulator: Emulator, first: str, last: str) -> list[dict[str, Any]]:
     request = urllib.request.Request(  # noqa: S310  # the emulator's own loopback URL
         f"{emulator.url}/api/2.0/export?{asked}", headers={"Authorization": f"Basic {login}"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # as above
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # as above
         return [json.loads(line) for line in answer.read().split(b"\n") if line]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.emulator import Emulator
+from tests.support.emulator import DEADLINE_S, Emulator
 
 
 def _send(emulator: Emulator, method: str, rule: dict[str, Any] | None = None) -> None:
@@ -16,7 +16,7 @@ def _send(emulator: Emulator, method: str, rule: dict[str, Any] | None = None) -
         data=None if rule is None else json.dumps(rule).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # as above
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310  # as above
         answer.read()
 
 

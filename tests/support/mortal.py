@@ -22,10 +22,15 @@ def mortal(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", __file__, str(os.getpid()), module, *arguments]
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process with the thread that has started it."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def _main() -> None:
     parent, module, *arguments = sys.argv[1:]
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
         if os.getppid() != int(parent):  # it ended before the kernel was told
             sys.exit(1)
     sys.argv = [module, *arguments]

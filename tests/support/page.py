@@ -8,6 +8,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 90_000
+"""What a page may take for anything, on a machine that is busy; a click waits as long as an expectation does."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -25,11 +28,12 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
     """The page at this address; red at the end for any error of its own, or a breach of its policy."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
     errors: list[str] = []
+    page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda one: errors.append(one.text) if "Content Security" in one.text else None)
     try:
         page.goto(url)
-        expect(page.locator("#voice")).to_have_text("Planner, no language model", timeout=PATIENCE_MS)
+        expect(page.locator("#voice")).to_have_text("Planner, no language model")
         yield page
     finally:
         page.close()

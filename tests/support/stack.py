@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from tests.support import schemas
-from tests.support.emulator import free_port
+from tests.support.ports import free_port
 
 OWN_VARIABLES = ("MP_", "HARNESS_", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_")
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.standin_harness import standin as standin_row
 
 SCRIPT = Path(__file__).with_name("standin_harness.py")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 FOREIGN = ("HARNESS_", "MP_", "VIRTUAL_ENV", "UV_", "PYTHONPATH", "PYTHONHOME", "NO_PROXY", "no_proxy")
 
 
@@ -122,6 +123,12 @@ class StandIn:
     def pid(self, service: str) -> int:
         """The pid of a service that is written down."""
         return self.stack.members[service].process.pid
+
+    def kill(self, service: str) -> None:
+        """`kill -9`, and wait until it is gone."""
+        process = self.stack.members[service].process
+        os.kill(process.pid, signal.SIGKILL)
+        wait_until(lambda: not process.is_alive(), f"the end of {service}")
 
     def is_empty(self) -> bool:
         """Whether neither a process nor a port is left."""

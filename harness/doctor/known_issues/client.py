@@ -17,6 +17,8 @@ _NO_SUCH_PATH = (
     "MCPClientError: MCP HTTP Transport Error: POSTing to endpoint (HTTP 404): Not Found. "
     "This server does not support HTTP transport. Try using `sse` transport instead"
 )
+_NOBODY = "nobody answers at http://127.0.0.1:8200/mcp (ECONNREFUSED)"
+_BROKE = "the connection to mixpanel_data at http://127.0.0.1:8200/mcp broke before the answer came"
 _MUTE = "the tools of mixpanel_data cannot be had: MCP client initialization timed out after 10000ms"
 _OLD_NODE = """copilot/node_modules/undici/lib/interceptor/decompress.js:78
   zstd: createZstdDecompress.bind(null, { params: { [constants.ZSTD_d_windowLogMax]: 23 } })
@@ -89,12 +91,20 @@ ISSUES: tuple[KnownIssue, ...] = (
     KnownIssue(
         id="mcp-not-running",
         title="the client finds nobody at the server's port",
-        symptoms=("connect ECONNREFUSED",),
+        symptoms=("connect ECONNREFUSED", "nobody answers at … (ECONNREFUSED)"),
         cause="the MCP server is not running, or listens on another port than MIXPANEL_DATA_MCP_URL says",
         solution="start it: harness up; then compare the port with harness env",
         check="mcp.process",
-        matches=(_FETCH_REFUSED,),
-        passes=("[TypeError: fetch failed] {\n  [cause]: Error: unexpected redirect", "ECONNRESET"),
+        matches=(
+            _FETCH_REFUSED,
+            f"[MCP mixpanel_data] MCP_UNREACHABLE: top_events could not be finished: {_NOBODY}",
+            f"[MCP mixpanel_data] Failed to connect: the tools of mixpanel_data cannot be had: {_NOBODY}",
+        ),
+        passes=(
+            f"[MCP mixpanel_data] MCP_LOST: top_events could not be finished: {_BROKE}",
+            "[TypeError: fetch failed] {\n  [cause]: Error: unexpected redirect",
+            "ECONNRESET",
+        ),
     ),
     KnownIssue(
         id="redirect-refused",
@@ -152,14 +162,40 @@ ISSUES: tuple[KnownIssue, ...] = (
         passes=("UND_ERR_HEADERS_TIMEOUT", "connect ECONNREFUSED 127.0.0.1:8200"),
     ),
     KnownIssue(
+        id="mcp-host-unknown",
+        title="no name server knows the host in the MCP server's address",
+        symptoms=("nobody answers at … (ENOTFOUND)", "nobody answers at … (EAI_AGAIN)"),
+        cause="MIXPANEL_DATA_MCP_URL names a host that is known elsewhere only, as host.minikube.internal is in"
+        " minikube, or no name server answers",
+        solution="set it to what harness env prints: an address in numbers needs no name server",
+        check="copilot.mcp-url",
+        matches=(
+            "[MCP mixpanel_data] MCP_UNREACHABLE: jql could not be finished: nobody answers at http://a:1 (ENOTFOUND)",
+            "[MCP mixpanel_data] Failed to connect: no tools: nobody answers at http://elsewhere:8200/mcp (EAI_AGAIN)",
+        ),
+        passes=(f"[MCP mixpanel_data] MCP_UNREACHABLE: top_events could not be finished: {_NOBODY}", "ENOTFOUND"),
+    ),
+    KnownIssue(
         id="connection-cut",
         title="the server went away in the middle of an answer",
-        symptoms=("UND_ERR_SOCKET", "other side closed", "read ECONNRESET", "socket hang up"),
+        symptoms=(
+            *("UND_ERR_SOCKET", "other side closed", "read ECONNRESET", "socket hang up"),
+            *("MCP_LOST", "the connection to … broke before the answer came"),
+        ),
         cause="the MCP server, or what stands before it, ended while a call was under way",
         solution="see how it ended: harness status; bring it back: harness up",
         check="mcp.process",
-        matches=("[cause]: SocketError: other side closed\n    code: 'UND_ERR_SOCKET'", "Error: read ECONNRESET"),
-        passes=("connect ECONNREFUSED 127.0.0.1:8200", "the socket closed"),
+        matches=(
+            "[cause]: SocketError: other side closed\n    code: 'UND_ERR_SOCKET'",
+            "Error: read ECONNRESET",
+            f"[MCP mixpanel_data] MCP_LOST: segmentation could not be finished: {_BROKE}",
+            f"[MCP mixpanel_data] Failed to connect: the tools of mixpanel_data cannot be had: {_BROKE}",
+        ),
+        passes=(
+            "connect ECONNREFUSED 127.0.0.1:8200",
+            "the socket closed",
+            f"[MCP mixpanel_data] MCP_UNREACHABLE: top_events could not be finished: {_NOBODY}",
+        ),
     ),
     KnownIssue(
         id="call-deadline",

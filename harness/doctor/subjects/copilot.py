@@ -16,7 +16,7 @@ from harness.stack import copilot as rows
 from harness.stack import identity, logs, processes
 
 ABOUT = "/_copilot/about"
-PROBE_S = 5.0
+PROBE_S = 8.0
 LEAST_MS = 600_000
 LEAST_CONNECT_MS = 30_000
 _GOT = re.compile(r"\[MCP mixpanel_data\] Got (\d+) tools")

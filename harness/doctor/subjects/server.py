@@ -15,7 +15,7 @@ from harness.settings import DISTRIBUTION
 
 MODERN = "2026-07-28"
 PROBE_S, CALL_S = 8.0, 30.0
-SLOW_S = 3.0
+SLOW_S = 5.0
 SESSION = "mcp-session-id"
 INTERNAL = "internal-source"
 _META = {

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -83,6 +83,15 @@ def left(place: Path) -> list[str]:
     return [" ".join(who.command) for who in processes.marked(Studio(place / "state" / "studio", {}).state)]
 
 
+@pytest.fixture
+def cleared(tmp_path: Path) -> Iterator[None]:
+    """What a recording left running is ended also where its test breaks off."""
+    yield
+    with Studio(tmp_path / "state" / "studio", {}).opened():
+        pass
+
+
+@pytest.mark.usefixtures("cleared")
 def test_a_recording_that_is_killed_goes_on_and_what_it_left_running_is_ended(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)], env=environment(tmp_path, {}), cwd=ROOT

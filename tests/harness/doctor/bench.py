@@ -32,7 +32,7 @@ BENDABLE = str(Path(__file__).with_name("bendable_server.py"))
 PARTS = ("emulator", "mcp", "copilot", "nginx")
 FOREIGN = ("HARNESS_", "MP_", "VIRTUAL_ENV", "UV_", "PYTHONPATH", "PYTHONHOME", "NO_PROXY", "no_proxy")
 EXPORTS_AN_HOUR = 5
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 MINIKUBE = """#!/bin/sh
 echo '{"name":"mixpanel","status":"ok"}'
 """
@@ -142,7 +142,7 @@ class Bench:
             {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # the same
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310  # the same
             text = answer.read().decode()
         return json.loads(text[text.index("{") :] if text else "{}")
 
@@ -162,7 +162,7 @@ def bench(directory: Path, cache_dir: Path) -> Iterator[Bench]:
         made.start()
         yield made
     finally:
-        down(made.state, made.catalogue, grace_s=5.0, deadline_s=60.0, progress=Lines(io.StringIO()))
+        down(made.state, made.catalogue, grace_s=5.0, deadline_s=PATIENCE_S, progress=Lines(io.StringIO()))
         shutil.rmtree(made.state.path, ignore_errors=True)
 
 

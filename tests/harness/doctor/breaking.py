@@ -106,9 +106,14 @@ def _reload(bench: Bench) -> None:
     master = bench.member("nginx").process.pid
     before = {child.pid for child in psutil.Process(master).children()}
     os.kill(master, signal.SIGHUP)
-    wait_until(
-        lambda: bool({child.pid for child in psutil.Process(master).children()} - before), "a worker that has reloaded"
-    )
+
+    def reloaded() -> bool:
+        now = {child.pid for child in psutil.Process(master).children()}
+        # One of before takes requests until it knows better, and then says so.
+        said = [" ".join(identity.read_command(pid)) for pid in before & now]
+        return bool(now - before) and all("shutting down" in title for title in said)
+
+    wait_until(reloaded, "workers that have reloaded, and none besides")
 
 
 @contextmanager

@@ -131,7 +131,7 @@ FAULTS: tuple[Fault, ...] = (
         "mcp.call",
         "Mixpanel is slow",
         "SLOW",
-        partial(upstream_fault, kind="latency", value=3200, path="/api/query/stream/query"),
+        partial(upstream_fault, kind="latency", value=5200, path="/api/query/stream/query"),
     ),
     Fault("mcp.store", "somebody holds the database", "DATABASE_LOCKED", locked_store),
     Fault("mcp.sse", "400 with a dead session's id", "UNSAFE", partial(bent, get=400)),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from harness import clock
 from harness.doctor import runner
 from harness.doctor.check import Check, Finding, Severity, State, bad, doubtful, good, unused
 from harness.doctor.ranking import roots, settled
@@ -73,10 +72,9 @@ def test_a_check_that_hangs_is_unknown_and_the_others_are_done_all_the_same(sigh
         return good("too late")
 
     checks = [check("hangs", hang, deadline_s=0.2), check("after", good_look, "hangs"), check("beside")]
-    began = clock.monotonic()
+    # That it comes back at all is the claim: nobody lets go of the check before.
     found = runner.run(checks, sight)
     for_ever.set()
-    assert clock.monotonic() - began < 30
     assert (found["hangs"].finding.state, found["hangs"].finding.code) == (State.UNKNOWN, "HUNG")
     assert found["hangs"].ms >= 200
     assert (found["after"].finding.state, found["after"].because) == (State.SKIP, "hangs")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,9 @@ import pytest
 
 from harness.doctor.known_issues import Weight, match
 from tests.mp_mcp_server.conftest import Server, environment, running_server
+from tests.support.copilot import Copilot, running_copilot
 from tests.support.emulator import running_emulator
+from tests.support.faults import going_wrong
 from tests.support.mcp_wire import MODERN, body, headers
 from tests.support.naive_server import naive_server
 from tests.support.ports import free_port
@@ -120,6 +123,50 @@ def test_what_a_server_meets(tmp_path: Path) -> None:
             os.kill(pid_on(int(emulator.url.rpartition(":")[2])), signal.SIGKILL)
             ask(server, "list_events")
             wait_until(lambda: "mixpanel-unreachable" in shown("".join(server.log)), "mixpanel-unreachable")
+
+
+def killed_under(server: Server, copilot: Copilot, question: str) -> None:
+    """Ask the copilot, and kill the server once it is at work on the tool."""
+    (tool, *_) = question.split()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(copilot.ask, question)
+        wait_until(lambda: f'"{tool}" begins' in "".join(server.log), f"{tool} begins")
+        server.process.kill()
+        server.process.wait()
+        asking.result()
+
+
+def test_what_the_copilot_says_of_a_server_that_is_not_there_or_goes_away(tmp_path: Path) -> None:
+    size = ("--users", "50", "--days", "10", "--no-stories")
+    slow = {"kind": "latency", "value": 60_000, "path": "*"}
+
+    def at(url: str) -> contextlib.AbstractContextManager[Copilot]:
+        return running_copilot(tmp_path / "copilot.log", free_port(), url)
+
+    with running_emulator(tmp_path / "log", *size, cache_dir=tmp_path) as emulator:
+        env = environment(tmp_path, **emulator.environment)
+        for question, issue, line in (
+            # What writes is not asked for again; what reads is, and finds nobody.
+            ("fetch_events from_date=2025-06-01 to_date=2025-06-01", "connection-cut", "] MCP_LOST: "),
+            ("list_funnels", "mcp-not-running", "] MCP_UNREACHABLE: "),
+        ):
+            with (
+                running_server(env, "--transport", "http", "--db", str(tmp_path / "a.db")) as server,
+                at(server.url) as copilot,
+                going_wrong(emulator, slow),
+            ):
+                killed_under(server, copilot, question)
+            said = copilot.said()
+            assert line in said
+            assert shown(said)[issue] is Weight.FAULT
+    with at(f"http://127.0.0.1:{free_port()}/mcp") as copilot:
+        copilot.ask("list_funnels")
+    assert "Failed to connect" in copilot.said()
+    assert shown(copilot.said()) == {"mcp-not-running": Weight.FAULT}
+    # No name server is asked for a name like that.
+    with at("http://mcp..elsewhere:8200/mcp") as copilot:
+        copilot.ask("list_funnels")
+    assert shown(copilot.said()) == {"mcp-host-unknown": Weight.FAULT}
 
 
 @contextlib.contextmanager

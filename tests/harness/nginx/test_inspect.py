@@ -93,10 +93,10 @@ def test_syntax_is_nginxs_own_word(tmp_path: Path) -> None:
 
 
 class Streaming(BaseHTTPRequestHandler):
-    """Answers a tool's call with two events; the second waits until it is let go."""
+    """Answers a tool's call with two events, so far apart that a busy machine does not bring them together."""
 
     protocol_version = "HTTP/1.1"
-    wait_s = 0.4
+    wait_s = 1.5
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
