@@ -12,7 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 setup: .venv/installed tests/node/node_modules/.package-lock.json fixtures/copilot/node_modules/.package-lock.json tests/clients/.venv/installed
 up: .venv/installed ; @$(BIN)/harness up $(ARGS)
 down:         ; @test ! -x $(BIN)/harness || $(BIN)/harness down $(ARGS)
-test: setup   ; @$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+# Three workers for two cores: while one waits for a process of its own, another has the core.
+test: setup   ; @$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 lint: setup   ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/harness docs --check && $(BIN)/python -m fixtures.docs --check
 bench: setup  ; @$(BIN)/python -m tests.bench $(ARGS)
 soak: setup   ; @$(BIN)/pytest -n 2 --dist worksteal -m "soak or not soak" $(ARGS)
