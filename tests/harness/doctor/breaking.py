@@ -40,6 +40,16 @@ def bent(bench: Bench, **bends: object) -> Iterator[Changed]:
 
 
 @contextmanager
+def fewer_tools(bench: Bench, *names: str) -> Iterator[Changed]:
+    """The server has not all tools; the copilot, which keeps for a while what it listed meanwhile, is begun anew."""
+    try:
+        with bent(bench, drop=list(names)):
+            yield {}
+    finally:
+        bench.again("copilot")
+
+
+@contextmanager
 def upstream_fault(bench: Bench, **rule: object) -> Iterator[Changed]:
     """The emulator answers some requests with a fault."""
     bench.ask("emulator", "POST", "/_emulator/faults", rule)

@@ -15,6 +15,7 @@ from tests.harness.doctor.breaking import (
     edited_checkout,
     environment,
     few_files,
+    fewer_tools,
     front_door,
     killed,
     line_in_a_log,
@@ -120,7 +121,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("mcp.protocol", "no handshake", "PROTOCOL", partial(bent, refuse="initialize")),
     Fault("mcp.modern", "no modern era", "PROTOCOL", partial(bent, refuse="2026-07-28")),
-    Fault("mcp.tools", "three tools less", "TOOLS", partial(bent, drop=["sql", "funnel", "top_events"])),
+    Fault("mcp.tools", "three tools less", "TOOLS", lambda bench: fewer_tools(bench, "sql", "funnel", "top_events")),
     Fault(
         "mcp.call",
         "Mixpanel refuses",
