@@ -28,7 +28,7 @@ SCRIPT = ROOT / "tests/node/connect.mjs"
 NODE_CLIENTS = ("ai-sdk-0", "ai-sdk-1", "ai-sdk-2", "ai-sdk-2-handshake", "typescript-sdk")
 CLIENTS = (*NODE_CLIENTS, "python-sdk")
 PARALLEL = 32
-SLICE, ALL = 32, 1000
+SLICE, ALL = 16, 1000
 
 
 def connected(client: str, url: str, connects: int, tool: str, scratch: Path) -> dict[str, Any]:
