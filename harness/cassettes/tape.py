@@ -41,6 +41,18 @@ class Varies:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What a client answers when a tool asks it to fill in a form."""
+
+    action: Literal["accept", "decline", "cancel"]
+    content: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the protocol has it."""
+        return {"action": self.action} | ({} if self.content is None else {"content": dict(self.content)})
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """What one tape is recorded of; the seam between the tapes and whoever lists cases.
 
@@ -50,6 +62,8 @@ class Case:
     faults: rules for the emulator's `/_emulator/faults`, in force from after `before` on; with any, only the emulator
         can be asked, and whatever it answers is kept
     varies: of the answer to the call that the case is about
+    replies: to what that call asks back, in turn; None where the client cannot be asked
+    samples: what the client's model says, in turn, the last one again and again; None where it has none
     """
 
     category: str
@@ -59,6 +73,8 @@ class Case:
     before: tuple[ToolCall, ...] = ()
     faults: tuple[Mapping[str, Any], ...] = ()
     varies: tuple[Varies, ...] = ()
+    replies: tuple[Reply, ...] | None = None
+    samples: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for part in (self.category, self.tool, self.name):
@@ -114,11 +130,28 @@ class Interaction:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedBack:
+    """What a tool asked of its client before it answered, and what it was told.
+
+    method: `elicitation/create` or `sampling/createMessage`
+    params, reply: as the protocol has them, on a tape in their steady form
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    reply: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
-    """A call of a tool with what the server answered: the result of `tools/call`, on a tape in its steady form."""
+    """A call of a tool with what the server answered: the result of `tools/call`, on a tape in its steady form.
+
+    asked_back: in the order in which it was asked, however the era of the client has it travel
+    """
 
     call: ToolCall
     result: Mapping[str, Any]
+    asked_back: tuple[AskedBack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +179,7 @@ class Tape:
 
     faults: those that the emulator was told of
     varies: of the last call's answer
+    replies, samples: what its client had to say, whether it was asked or not
     """
 
     case: str
@@ -154,6 +188,8 @@ class Tape:
     exchanges: tuple[Exchange, ...] = ()
     faults: tuple[Mapping[str, Any], ...] = ()
     varies: tuple[Varies, ...] = ()
+    replies: tuple[Reply, ...] | None = None
+    samples: tuple[str, ...] | None = None
 
 
 def place(directory: Path, case: str) -> Path:
