@@ -125,7 +125,9 @@ def _asked_again(old: Tape, session: Session, take: Callable[[Case], dict[str, A
     category, _, rest = old.case.partition("/")
     tool, _, name = rest.partition("--")
     *before, last = (each.call for each in old.exchanges)
-    report = take(Case(category, tool, name, last.arguments, tuple(before), old.faults, old.varies))
+    report = take(
+        Case(category, tool, name, last.arguments, tuple(before), old.faults, old.varies, old.replies, old.samples)
+    )
     if report["stopped"]:
         raise HarnessError("RATE_LIMITED", str(report["stopped"]["cause"]), fix="ask again in an hour")
     return written.read(session.tapes, old.case)

@@ -29,14 +29,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from harness.cassettes import canonical, making, scrub, tape, written
+from harness.cassettes import canonical, guarded, making, scrub, tape, written
 from harness.cassettes.control import add_control
 from harness.cassettes.deck import Closed, Deck, Player, Recorder, Shelf, Source
 from harness.cassettes.guard import Guard
 from harness.cassettes.journal import Session
 from harness.cassettes.limits import Allowance
 from harness.cassettes.seam import caught
-from harness.cassettes.stores import emptied
+from harness.cassettes.stores import LEFT, emptied
 from harness.cassettes.tape import Case, Exchange, Tape
 from harness.cassettes.virtual import Standing
 from harness.errors import Exit, HarnessError
@@ -77,6 +77,7 @@ class Host:
     def __init__(self, mode: Mode, credentials: Credentials, stores: Path) -> None:
         secret = credentials.secret.get_secret_value()
         self._mode, self._stores = mode, stores
+        self._of_children = stores / LEFT
         self._account = credentials
         self._away = scrub.Credentials(credentials.username, secret, credentials.project_id)
         self._people_key = secret
@@ -128,7 +129,8 @@ class Host:
         self._fresh(case.id)
         self.clock.set(_instant(about.clock), skips=about.target != "live")
         self._recording = case
-        self._kept_text = json.dumps([dict(call.arguments) for call in case.calls], ensure_ascii=False)
+        told = [[each.to_dict() for each in case.replies or ()], case.samples]
+        self._kept_text = json.dumps([*(dict(call.arguments) for call in case.calls), *told], ensure_ascii=False)
         self._recorder = Recorder(
             session.journal(case.id, apart=bool(case.faults)),
             known={} if case.faults else self._known,
@@ -161,7 +163,7 @@ class Host:
                 self._known = self._mode.session.known()
         if playing is not None and exchanges is not None:
             report["exchanges"] = [asdict(each) for each in making.kept(exchanges, playing.varies, self._plain)]
-        return {"case": case, **report, "slept": slept, "attempts_to_leave": len(self.guard.attempts)}
+        return {"case": case, **report, "slept": slept, "attempts_to_leave": len(self.attempts())}
 
     def state(self) -> dict[str, Any]:
         """Which case is on, and what was tried that may not be."""
@@ -170,12 +172,12 @@ class Host:
             "records": self._mode.session is not None,
             "clock": self.clock.now().isoformat(),
             "between_cases": asdict(self._between.report()),
-            "attempts_to_leave": list(self.guard.attempts),
+            "attempts_to_leave": self.attempts(),
         }
 
-    def attempted(self) -> dict[str, Any]:
-        """Where this process tried to go beyond the machine."""
-        return {"attempts": list(self.guard.attempts)}
+    def attempts(self) -> list[str]:
+        """Where this process, and what it started, tried to go beyond the machine."""
+        return [*self.guard.attempts, *guarded.read(self._of_children)]
 
     def shelve(self) -> None:
         """Play all tapes of the commonest clock at once, while no case is on.
@@ -203,9 +205,21 @@ class Host:
             stack.enter_context(_in_place(servers, "Results", self._make_results))
             stack.enter_context(_in_place(servers, "build", self._building(servers.build)))
             stack.enter_context(caught(self.deck, self._away, self._base_url))
-            stack.callback(setattr, self.guard, "on", False)
-            self.guard.on = self._mode.session is None
+            if self._mode.session is None:
+                stack.enter_context(self._guarded())
             yield
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Nothing of this process leaves the machine, nor of the one that it has SQL run by."""
+        _end_sql()
+        with guarded.children(self._of_children):
+            self.guard.on = True
+            try:
+                yield
+            finally:
+                self.guard.on = False
+                _end_sql()
 
     def _tape(self, case: Case, recorder: Recorder, exchanges: Sequence[Exchange]) -> Tape:
         if self._about is None:
@@ -355,7 +369,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return cli.main(others)
             finally:
                 if options.report:
-                    written.replace(options.report, json.dumps(host.end() | host.attempted()).encode())
+                    written.replace(options.report, json.dumps(host.end() | {"attempts": host.attempts()}).encode())
     except HarnessError as error:
         sys.stderr.write(f"mp-mcp-server: {error.code}: {error.cause}; fix: {error.fix}\n")
         return 1
@@ -372,6 +386,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stores", metavar="DIR", type=Path, help="with --play: its own directory, emptied first")
     parser.add_argument("--report", metavar="FILE", type=Path, help="with --case: where its report goes at the end")
     return parser
+
+
+def _end_sql() -> None:
+    """What runs SQL is started by the first query and serves all others; another one comes to be when it is gone."""
+    confine: Any = sys.modules.get("mixpanel_data.local.confine")
+    if confine is not None:
+        confine.end()
 
 
 def _instant(text: str) -> datetime:

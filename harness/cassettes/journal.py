@@ -70,7 +70,8 @@ class Session:
     def begin(self, about: About) -> None:
         """Start one, with nothing in it."""
         self.forget()
-        self.directory.mkdir(mode=0o700, parents=True)
+        with written.writing(self.directory):
+            self.directory.mkdir(mode=0o700, parents=True)
         written.replace(self.directory / "session.json", json.dumps(asdict(about)).encode())
 
     def forget(self) -> None:
@@ -122,9 +123,14 @@ class Journal:
             ) from error
 
     def append(self, interaction: Interaction) -> None:
-        """Add one, in one write."""
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _append(self._file, json.dumps(written.interaction_value(interaction)).encode() + b"\n")
+        """Add one, in one write.
+
+        Raises:
+            HarnessError: NOT_WRITTEN (exit 2)
+        """
+        with written.writing(self._file):
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _append(self._file, json.dumps(written.interaction_value(interaction)).encode() + b"\n")
 
     def clear(self) -> None:
         """Take all of it away."""
@@ -143,7 +149,8 @@ class Sent:
     def note(self, rate: str) -> None:
         """One is about to be sent."""
         at = clock.now().timestamp()
-        _append(self._file, f"{at:.3f} {rate}\n".encode())
+        with written.writing(self._file):
+            _append(self._file, f"{at:.3f} {rate}\n".encode())
         self._at.append((at, rate))
 
     def within_the_hour(self, rates: Collection[str]) -> list[float]:

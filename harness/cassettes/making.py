@@ -49,6 +49,8 @@ def tape_of(
         kept(exchanges, case.varies, lambda text: anybodys(account(text))),
         case.faults,
         case.varies,
+        case.replies,
+        case.samples,
     )
 
 
@@ -56,7 +58,11 @@ def kept(exchanges: Sequence[Exchange], varies: Sequence[Varies], clean: Cleaner
     """Exchanges as they stand on a tape; what varies does so in the last one."""
     cleaned = [scrub.exchange(each, clean) for each in exchanges]
     return tuple(
-        Exchange(each.call, steady.result(each.result, varies if number == len(cleaned) else ()))
+        Exchange(
+            each.call,
+            steady.result(each.result, varies if number == len(cleaned) else ()),
+            steady.asked_back(each.asked_back),
+        )
         for number, each in enumerate(cleaned, start=1)
     )
 

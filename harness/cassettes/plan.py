@@ -120,11 +120,12 @@ def guess(case: Case) -> Sequence[Question]:
 def text(found: Plan) -> str:
     """The plan for a person."""
     lines = [f"{len(found.record)} cases to record from {found.target}, {len(found.keep)} tapes are good"]
+    width = max(map(len, [*(each.case.id for each in found.record), *found.impossible]), default=0)
     for each in found.record:
         about = "about " if each.guessed else ""
         n = len(each.questions)
-        lines.append(f"  {each.case.id:<60}{about}{n} request{'' if n == 1 else 's'}: {each.why}")
-    lines += [f"  {case:<60}not from {found.target}: {why}" for case, why in found.impossible.items()]
+        lines.append(f"  {each.case.id:<{width}}  {about}{n} request{'' if n == 1 else 's'}: {each.why}")
+    lines += [f"  {case:<{width}}  not from {found.target}: {why}" for case, why in found.impossible.items()]
     if found.record:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(found.spends.items())) or "none"
         lines.append(f"requests to send: {kinds}; {found.merged} more are answered by those")
@@ -146,12 +147,19 @@ def _why(case: Case, old: Tape | None, *, asked_for: bool, older_than: timedelta
         != [_plain(each) for each in case.calls],
         "what goes wrong in it is otherwise on its tape": list(map(dict, old.faults)) != list(map(dict, case.faults)),
         "what varies in its answer is otherwise on its tape": old.varies != case.varies,
+        "what its client has to say is otherwise on its tape": _said(old) != _said(case),
     }
     if any(otherwise.values()):
         return next(why for why, differs in otherwise.items() if differs)
     if older_than is not None and now - datetime.fromisoformat(old.recorded.at) > older_than:
         return f"its tape is of {old.recorded.at[:10]}"
     return None
+
+
+def _said(by: Tape | Case) -> str:
+    """What the client answers where it is asked back; a text, so that a list is one however Python holds it."""
+    replies = None if by.replies is None else [each.to_dict() for each in by.replies]
+    return json.dumps([replies, by.samples], sort_keys=True)
 
 
 def _plain(call: ToolCall) -> tuple[str, str]:

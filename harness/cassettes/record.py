@@ -15,7 +15,7 @@ from harness.cassettes import steady, tape, written
 from harness.cassettes.journal import About, Session
 from harness.cassettes.plan import Plan, guess, plan
 from harness.cassettes.studio import Caller, Host, Running, Studio, account_of, plainly, take_case
-from harness.cassettes.tape import Case, Exchange, Tape, Target, Varies
+from harness.cassettes.tape import AskedBack, Case, Exchange, Tape, Target, Varies
 from harness.errors import Exit, HarnessError, nearest
 
 LAST_DAY = "2025-06-30"
@@ -124,6 +124,7 @@ def record(
     if not found.record:
         return Outcome([], {})
     with Studio(directory / "studio", environment).opened() as studio:
+        written.sweep(wish.tapes)
         emulator, credentials, about = _target(wish, studio, environment)
         _begin(session, about, anew=wish.anew)
         host = studio.host(session.directory, credentials, emulator.url if emulator else None)
@@ -228,10 +229,13 @@ class _Recording:
         if report["unused"]:
             return made, f"it cannot be played back: not asked again: {report['unused'][0]}"
         again = [
-            Exchange(was.call, now["result"]) for was, now in zip(made.exchanges, report["exchanges"], strict=True)
+            Exchange(was.call, now["result"], tuple(AskedBack(**each) for each in now["asked_back"]))
+            for was, now in zip(made.exchanges, report["exchanges"], strict=True)
         ]
         for was, now in zip(made.exchanges, again, strict=True):
-            where, one, other = steady.first_difference(was.result, now.result) or ("", "", "")
+            asked_back = steady.first_otherwise_asked(was.asked_back, now.asked_back)
+            found = asked_back or steady.first_difference(was.result, now.result)
+            where, one, other = found or ("", "", "")
             # Of live Mixpanel other people are on the tape than were told of, by names that sort otherwise.
             if where and (self._wish.target == "emulator" or where == "isError"):
                 return made, f"played back, {was.call.tool} answers otherwise: {where} was {one} and is {other}"

@@ -72,7 +72,7 @@ def everything(directory: Path) -> list[Path]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Look through files, all tapes when none is named.
+    """Look through files and all that is below directories, all tapes when none is named.
 
     Returns:
         0 when nothing was found, 1 when something was, 2 for a file that is not there.
@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     settings = load()
     try:
-        files = [_there(Path(word)) for word in words] or everything((settings.root or Path.cwd()) / launch.TAPES)
+        places = [Path(word) for word in words] or [(settings.root or Path.cwd()) / launch.TAPES]
+        files = [file for place in places for file in _there(place)]
     except HarnessError as error:
         write(f"{error.code}: {error}")
         return error.exit_code
@@ -94,10 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return Exit.FAILED if found else Exit.GOOD
 
 
-def _there(file: Path) -> Path:
-    if not file.is_file():
-        raise HarnessError("NO_SUCH_FILE", f"there is no file {file}", fix="name a file", exit_code=Exit.USAGE)
-    return file
+def _there(place: Path) -> list[Path]:
+    if not place.exists():
+        raise HarnessError(
+            "NO_SUCH_FILE", f"there is no file {place}", fix="name a file or a directory", exit_code=Exit.USAGE
+        )
+    return everything(place) if place.is_dir() else [place]
 
 
 def _in_file(file: Path, known: re.Pattern[bytes] | None, forms: Mapping[bytes, str]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
-from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, Tape, ToolCall
+from harness.cassettes.tape import Answer, Asked, AskedBack, Exchange, Interaction, Tape, ToolCall
 from harness.cassettes.written import FORM
 from harness.errors import Exit, HarnessError
 
@@ -81,7 +81,7 @@ class Credentials:
 
     Args:
         username, secret: the account's; both are replaced
-        project_id: replaced by PROJECT_ID wherever it stands as a number of its own
+        project_id: PROJECT_ID stands for it wherever it stands as a number of its own
 
     Raises:
         HarnessError: SECRET_TOO_SHORT (exit 2): it cannot be told from other text.
@@ -108,7 +108,8 @@ class Credentials:
         # Longest first: a form that is part of another must not leave the rest of it behind.
         self._written = re.compile(b"|".join(map(re.escape, sorted(self._away, key=len, reverse=True))))
         self._placed = re.compile(rb"\{\{MP_(?:BASIC|SECRET|USERNAME)(?::[A-Za-z0-9+-]+)?\}\}")
-        self._project = re.compile(rb"(?<![0-9A-Za-z])%s(?![0-9A-Za-z])" % re.escape(project_id.encode()))
+        self._project = project_id.encode()
+        self._projects_away, self._projects_back = map(_alone, (self._project, PROJECT_ID.encode()))
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -116,11 +117,16 @@ class Credentials:
     def away(self, data: bytes) -> bytes:
         """The bytes with placeholders."""
         cleaned = self._written.sub(lambda found: self._away[found[0]], data)
-        return self._project.sub(PROJECT_ID.encode(), cleaned)
+        return self._projects_away.sub(PROJECT_ID.encode(), cleaned)
 
     def back(self, data: bytes) -> bytes:
-        """The bytes with this account's values; the project's number stays that of the tapes."""
-        return self._placed.sub(lambda found: self._back.get(found[0], found[0]), data)
+        """The bytes with this account's values, its project's number too: it looks itself up in what it is told."""
+        told = self._placed.sub(lambda found: self._back.get(found[0], found[0]), data)
+        return self._projects_back.sub(lambda _: self._project, told)
+
+
+def _alone(number: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?<![0-9A-Za-z])%s(?![0-9A-Za-z])" % re.escape(number))
 
 
 def _placeholder(name: str, form: str) -> bytes:
@@ -192,9 +198,15 @@ def whole(tape: Tape, clean: Cleaner) -> Tape:
 
 
 def exchange(each: Exchange, clean: Cleaner) -> Exchange:
-    """A call of a tool and its result."""
+    """A call of a tool, its result, and what was asked back before."""
+    asked_back = (
+        AskedBack(question.method, _value(dict(question.params), clean), _value(dict(question.reply), clean))
+        for question in each.asked_back
+    )
     return Exchange(
-        ToolCall(each.call.tool, _value(dict(each.call.arguments), clean)), _value(dict(each.result), clean)
+        ToolCall(each.call.tool, _value(dict(each.call.arguments), clean)),
+        _value(dict(each.result), clean),
+        tuple(asked_back),
     )
 
 

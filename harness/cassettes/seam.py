@@ -58,14 +58,16 @@ class _Desk:
         request.source = self._deck.source
         with _failing(request.source):
             request.asked = self.asked(request)
-        answer = request.source.take(request.asked)
+        with _unwritten(request.source):
+            answer = request.source.take(request.asked)
         return None if answer is None else _as_response(scrub.answer(answer, self._credentials.back))
 
     def put(self, request: Any, response: Any) -> None:
         with _failing(request.source):
             body = plain(response["headers"], response["body"]["string"])
         answer = Answer(response["status"]["code"], canonical.kept_headers(response["headers"]), body)
-        request.source.put(request.asked, scrub.answer(answer, self._credentials.away))
+        with _unwritten(request.source):
+            request.source.put(request.asked, scrub.answer(answer, self._credentials.away))
 
 
 class _Seat(Cassette):  # type: ignore[misc]  # vcrpy has no types
@@ -108,6 +110,17 @@ def _failing(source: Source) -> Iterator[None]:
         yield
     except HarnessError as error:
         source.fail(error)
+        raise
+
+
+@contextlib.contextmanager
+def _unwritten(source: Source) -> Iterator[None]:
+    """What cannot be kept makes no tape either; what a source refuses otherwise it has counted itself."""
+    try:
+        yield
+    except HarnessError as error:
+        if error.code == "NOT_WRITTEN":
+            source.fail(error)
         raise
 
 

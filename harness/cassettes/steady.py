@@ -8,11 +8,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.cassettes.styles import dumped, styled
-from harness.cassettes.tape import Varies
+from harness.cassettes.tape import AskedBack, Varies
 
 PASSING: Mapping[str, str] = {
     "duration_seconds": "it is how long the call took",
@@ -66,6 +66,15 @@ def result(said: Mapping[str, Any], varies: Sequence[Varies] = ()) -> dict[str, 
     return {**found, "content": parts}
 
 
+def asked_back(questions: Sequence[AskedBack]) -> tuple[AskedBack, ...]:
+    """What a tool asked back with what it was told, the same for two calls that asked the same, in whatever era."""
+    names = _Names()
+    return tuple(
+        AskedBack(each.method, _cut(_steady(_meant(each.params), names)), _cut(_steady(each.reply, names)))
+        for each in questions
+    )
+
+
 def needless(varies: Sequence[Varies], one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Varies]:
     """Those declarations at whose place two results say the same, or nothing."""
     contents = [each.get("structuredContent") for each in (one, other)]
@@ -81,6 +90,21 @@ def first_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[st
             return (where or ("the answer" if name == "structuredContent" else name)), _short(one), _short(other)
     found = _difference(was.get("content", []), now.get("content", []), "")
     return None if found is None else (f"the text{found[0]}", *_shown_apart(found[1], found[2]))
+
+
+def first_otherwise_asked(was: Sequence[AskedBack], now: Sequence[AskedBack]) -> tuple[str, str, str] | None:
+    """Where two steady lists of what was asked back differ first; as `first_difference`."""
+    found = _difference([asdict(each) for each in was], [asdict(each) for each in now], "")
+    return None if found is None else (f"what it asked back{found[0]}", *_shown_apart(found[1], found[2]))
+
+
+def _meant(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what the one era's form of a question has and the other's has not."""
+    said = {name: value for name, value in params.items() if name != "_meta" and (name, value) != ("mode", "form")}
+    form = said.get("requestedSchema")
+    if isinstance(form, Mapping):
+        said["requestedSchema"] = {name: value for name, value in form.items() if name not in ("title", "description")}
+    return said
 
 
 def _part(part: Any, content: Any, steady: Any, names: _Names) -> Any:

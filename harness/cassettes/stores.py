@@ -6,6 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+LEFT = "attempts"
+"""The file in there that counts who tried to leave the machine."""
+
 
 @contextlib.contextmanager
 def emptied(place: Path | None) -> Iterator[Path]:
@@ -25,6 +28,7 @@ def emptied(place: Path | None) -> Iterator[Path]:
 
 
 def _clear(place: Path) -> None:
+    (place / LEFT).unlink(missing_ok=True)
     # Cases are numbered; whatever else is there is none of a host's.
     for left in place.iterdir():
         if left.name.isdecimal():

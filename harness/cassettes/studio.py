@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import clock, wire
-from harness.cassettes import control, launch
+from harness.cassettes import control, launch, written
 from harness.cassettes.tape import Case, Exchange
 from harness.errors import Exit, HarnessError
 from harness.rpc import RpcError, Session
@@ -174,7 +174,8 @@ class Studio:
         Raises:
             HarnessError: LOCKED (exit 124): another recording is going on there
         """
-        self.state.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with written.writing(self.state.path):
+            self.state.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.state.lock(clock.Deadline(LOCK_S)):
             self._clear()
             try:

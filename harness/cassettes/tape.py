@@ -1,7 +1,7 @@
 """What a tape holds: which case it is of, where and when it was recorded, and each request with its answer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -214,6 +214,18 @@ def found(directory: Path) -> dict[str, Path]:
     """Every tape below a directory, by its case's id, sorted."""
     files = sorted(directory.glob(f"*/*--*{SUFFIX}"))
     return {file.relative_to(directory).as_posix().removesuffix(SUFFIX): file for file in files}
+
+
+def strays(directory: Path, known: Collection[str]) -> list[str]:
+    """Files below a directory of tapes that are none, by their paths in it, sorted: a tape under another name is on
+    none's list, and would go stale unseen.
+
+    Args:
+        known: files beside the tapes that belong there
+    """
+    tapes = set(found(directory).values())
+    files = (file for file in directory.rglob("*") if file not in tapes and not file.is_dir())
+    return sorted(path for file in files if (path := file.relative_to(directory).as_posix()) not in known)
 
 
 def too_large(case: str, size: int) -> NoReturn:

@@ -1,14 +1,14 @@
 """A tape as text that can be reviewed, and back; the same form, one JSON line each, in a journal.
 
 Bodies are text. JSON stands there in lines of a page's width wherever the bytes can be had back from that, and says in
-`style` how it travelled where that is not the usual way. What is no text is base64. A tool tells its answer twice, as
-structured content and as text; the second time a tape says that it does.
+`style` how it travelled where that is not the usual way. What is no text is base64.
 """
 
 import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -20,22 +20,23 @@ import pydantic
 import yaml
 
 from harness.cassettes import tape
+from harness.cassettes.spoken import STRICT, Call, Replying, call_value
 from harness.cassettes.styles import Style, dumped, shown, styled
-from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, Recorded, Tape, ToolCall, Varies
-from harness.errors import HarnessError
+from harness.cassettes.tape import Answer, Asked, Interaction, Recorded, Tape, Varies
+from harness.errors import Exit, HarnessError
 
 FORM = "application/x-www-form-urlencoded"
+
+_ASIDE = re.compile(rf"\..+--.+{re.escape(tape.SUFFIX)}\.[0-9a-f]{{8}}")
+"""What `replace` writes before it takes a tape's place."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Values = dict[str, str | list[str]]
 
-REPEATED = ("/structuredContent", "/structuredContent/result")
-"""What a text of an answer may repeat."""
-
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = STRICT
 
 
 class _Body(_Strict):
@@ -76,32 +77,6 @@ class _Interaction(_Strict):
     answer: _Answer
 
 
-class _Repeat(_Strict):
-    """The text of a part of an answer: the JSON of what stands elsewhere in it."""
-
-    part: Annotated[int, pydantic.Field(ge=0)]
-    of: Literal["/structuredContent", "/structuredContent/result"]
-    style: Style = "compact"
-
-
-class _Call(_Strict):
-    tool: str
-    arguments: str
-    result: str
-    repeats: list[_Repeat] = []
-
-    def read(self) -> Exchange:
-        result = json.loads(self.result)
-        for each in self.repeats:
-            try:
-                value = result["structuredContent"]
-                value = value["result"] if each.of == REPEATED[1] else value
-                result["content"][each.part]["text"] = dumped(value, each.style)
-            except (LookupError, TypeError):
-                raise ValueError(f"part {each.part} of an answer repeats what is not there") from None
-        return Exchange(ToolCall(self.tool, json.loads(self.arguments)), result)
-
-
 class _Varies(_Strict):
     place: str
     what: Literal["order", "values"]
@@ -123,8 +98,10 @@ class _Tape(_Strict):
     recorded: _Recorded
     faults: list[dict[str, Any]] = []
     varies: list[_Varies] = []
+    replies: list[Replying] | None = None
+    samples: list[str] | None = None
     interactions: list[_Interaction]
-    calls: list[_Call] = []
+    calls: list[Call] = []
     end: int
 
 
@@ -163,8 +140,10 @@ def text_of(whole: Tape) -> str:
         "recorded": {name: _plain(getattr(whole.recorded, name)) for name in _Recorded.model_fields},
         **({"faults": [dict(each) for each in whole.faults]} if whole.faults else {}),
         **({"varies": [asdict(each) for each in whole.varies]} if whole.varies else {}),
+        **({} if whole.replies is None else {"replies": [each.to_dict() for each in whole.replies]}),
+        **({} if whole.samples is None else {"samples": list(whole.samples)}),
         "interactions": [interaction_value(each) for each in whole.interactions],
-        **({"calls": [_call_value(each) for each in whole.exchanges]} if whole.exchanges else {}),
+        **({"calls": [call_value(each) for each in whole.exchanges]} if whole.exchanges else {}),
         "end": len(whole.interactions),
     }
     text = yaml.dump(document, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=1 << 20)
@@ -179,8 +158,11 @@ def parsed(text: str, case: str) -> Tape:
     """
     try:
         document = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a safe loader, in C where there is one
-        if isinstance(document, dict) and document.get("format") == tape.FORMAT and "end" not in document:
+        of = document.get("format") if isinstance(document, dict) else None
+        if of == tape.FORMAT and "end" not in document:
             raise _cut(case)
+        if isinstance(of, int) and of > tape.FORMAT:
+            raise _newer(case, of)
         read = _Tape.model_validate(document)
         whole = Tape(
             read.case,
@@ -189,6 +171,8 @@ def parsed(text: str, case: str) -> Tape:
             tuple(each.read() for each in read.calls),
             tuple(read.faults),
             tuple(Varies(**each.model_dump()) for each in read.varies),
+            None if read.replies is None else tuple(each.read() for each in read.replies),
+            None if read.samples is None else tuple(read.samples),
         )
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         what = _in_short(error)
@@ -234,29 +218,60 @@ def write(directory: Path, whole: Tape) -> Path:
     """Put a tape in its place, whole or not at all.
 
     Raises:
-        HarnessError: TAPE_TOO_LARGE
+        HarnessError: TAPE_TOO_LARGE; NOT_WRITTEN (exit 2)
     """
     data = text_of(whole).encode()
     if len(data) > tape.LARGEST_BYTES:
         tape.too_large(whole.case, len(data))
     file = tape.place(directory, whole.case)
-    file.parent.mkdir(parents=True, exist_ok=True)
     replace(file, data)
     return file
 
 
 def replace(file: Path, data: bytes) -> None:
-    """Give a file new content at once: whoever looks sees the old or the new, and never a part."""
+    """Give a file new content at once: whoever looks sees the old or the new, and never a part.
+
+    Raises:
+        HarnessError: NOT_WRITTEN (exit 2)
+    """
     new = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with new.open("xb") as opened:
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            new.replace(file)
+        except BaseException:
+            with contextlib.suppress(OSError):  # where nothing can be written nothing can be removed
+                new.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """A disk that is full or may not be written to is said so.
+
+    Raises:
+        HarnessError: NOT_WRITTEN (exit 2)
+    """
     try:
-        with new.open("xb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise HarnessError(
+            "NOT_WRITTEN",
+            f"{file} cannot be written: {error.strerror}",
+            fix="make room, or name a directory that you can write to; then go on with the same command",
+            exit_code=Exit.USAGE,
+        ) from error
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a kill left of a tape that was being written; the tape itself is as it was before."""
+    for left in directory.glob(f"*/.*{tape.SUFFIX}.*"):
+        if _ASIDE.fullmatch(left.name):
+            left.unlink(missing_ok=True)
 
 
 class _Readable(_Dumper):  # type: ignore[misc]  # which class it is depends on the build
@@ -323,35 +338,6 @@ def _interaction(read: _Interaction) -> Interaction:
     )
 
 
-def _call_value(exchange: Exchange) -> dict[str, Any]:
-    result = dict(exchange.result)
-    repeats = list(_repeats(result))
-    if repeats:
-        parts = list(result["content"])
-        for each in repeats:
-            parts[each["part"]] = {name: inner for name, inner in parts[each["part"]].items() if name != "text"}
-        result["content"] = parts
-    return {
-        "tool": exchange.call.tool,
-        "arguments": shown(dict(exchange.call.arguments)),
-        "result": shown(result),
-        **({"repeats": repeats} if repeats else {}),
-    }
-
-
-def _repeats(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    content = result.get("structuredContent")
-    places = {REPEATED[0]: content}
-    if isinstance(content, dict) and "result" in content:
-        places[REPEATED[1]] = content["result"]
-    for number, part in enumerate(result.get("content") or ()):
-        text = part.get("text") if isinstance(part, dict) else None
-        said = styled(text) if isinstance(text, str) else None
-        of = next((place for place, value in places.items() if said and dumped(value, said[1]) == text), None)
-        if said and of:
-            yield {"part": number, "of": of, **({"style": said[1]} if said[1] != "compact" else {})}
-
-
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -375,6 +361,14 @@ def _cut(case: str) -> HarnessError:
         "TAPE_CUT",
         f"the tape of {case} is cut: its last line does not say how many requests there are",
         fix="take the whole file from version control, or remove it and record it anew: harness record",
+    )
+
+
+def _newer(case: str, of: int) -> HarnessError:
+    return HarnessError(
+        "TAPE_UNREADABLE",
+        f"the tape of {case} is of format {of}, and this version knows those up to {tape.FORMAT}",
+        fix="take the version that wrote it, or remove the tape and record it anew: harness record",
     )
 
 

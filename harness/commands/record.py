@@ -48,7 +48,7 @@ def record(
         older_than=_age(stale),
         anew=anew,
         cache_dir=settings.values.emulator.cache_dir,
-        caller=taped.caller(),
+        caller=taped.answering,
     )
     directory = settings.state_dir / "recording"
     cases = taped.tape_cases(facts.load())
@@ -94,7 +94,7 @@ def drift(
         seed=clock.now().toordinal() if seed is None else seed,
         only=only or (),
         cache_dir=settings.values.emulator.cache_dir,
-        caller=taped.caller(),
+        caller=taped.answering,
         tell=_teller(json=json),
     )
     text = "\n".join([*map(str, changes), f"{len(asked)} tapes asked for again, {len(changes)} differences"])

@@ -1,8 +1,10 @@
 """What a tool answered, in one form for every way in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from harness.cassettes.tape import AskedBack
 
 
 class AbsentError(LookupError):
@@ -15,34 +17,30 @@ class Answer:
 
     content: its structured content
     texts: its texts, in their order
-    asked: what the tool asked back, message by message
+    asked: what the tool asked back before, with what it was told
     """
 
     failed: bool
     content: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
-    asked: tuple[str, ...] = ()
+    asked: tuple[AskedBack, ...] = ()
 
     @classmethod
-    def of(cls, result: Mapping[str, Any], asked: tuple[str, ...] = ()) -> "Answer":
+    def of(cls, result: Mapping[str, Any], asked: Iterable[AskedBack] = ()) -> "Answer":
         """The answer in a `tools/call` result, as the protocol has it."""
         texts = tuple(part.get("text", "") for part in result.get("content", ()) if part.get("type") == "text")
-        return cls(bool(result.get("isError")), result.get("structuredContent") or {}, texts, asked)
+        return cls(bool(result.get("isError")), result.get("structuredContent") or {}, texts, tuple(asked))
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What a person was asked, message by message."""
+        return tuple(str(each.params.get("message", "")) for each in self.asked if each.method == "elicitation/create")
 
     def result(self) -> dict[str, Any]:
         """A result of `tools/call` that says this, and no more: the same from every era and every client."""
         parts = [{"type": "text", "text": text} for text in self.texts]
         structured = {"structuredContent": dict(self.content)} if self.content else {}
         return {"isError": self.failed, **structured, "content": parts}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same for a file or a report."""
-        return {
-            "failed": self.failed,
-            "content": dict(self.content),
-            "texts": list(self.texts),
-            "asked": list(self.asked),
-        }
 
 
 def at(value: Any, pointer: str) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from harness.cassettes.tape import Varies
+from harness.cassettes.tape import Reply, Varies
 from harness.suite.expect import Expectation
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -50,18 +50,6 @@ class Fault:
         """The rule as JSON."""
         said = {"kind": self.kind, "value": self.value, "path": self.path, "skip": self.skip, "count": self.count}
         return {key: value for key, value in said.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the client answers when a tool asks back."""
-
-    action: Literal["accept", "decline", "cancel"]
-    content: Mapping[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the protocol has it."""
-        return {"action": self.action} | ({} if self.content is None else {"content": dict(self.content)})
 
 
 @dataclass(frozen=True, slots=True)

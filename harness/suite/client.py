@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness import wire
+from harness.cassettes.tape import AskedBack, Reply
 from harness.rpc import TYPES, RpcError, Session, result_of
-from harness.suite.case import Reply
 from harness.wire import Place
 
 MODERN = "2026-07-28"
+ELICIT, SAMPLE = "elicitation/create", "sampling/createMessage"
 CALL_S = 120.0
 MOST_ROUNDS = 10
 """More questions than any tool has: a server that goes on asking would never end."""
@@ -25,13 +26,12 @@ class Person:
     """Who answers what a tool asks back.
 
     replies, samples: what is answered, in turn; the last sample again and again; None where the client offers neither
-    asked: the questions so far
+    asked: what was asked so far, with what was answered; nothing where there was no answer left
     """
 
     replies: Sequence[Reply] | None = None
     samples: Sequence[str] | None = None
-    asked: list[str] = field(default_factory=list)
-    _sampled: int = 0
+    asked: list[AskedBack] = field(default_factory=list)
 
     @property
     def capabilities(self) -> dict[str, Any]:
@@ -49,16 +49,24 @@ class Person:
         Raises:
             RpcError: it asks what it may not, or oftener than the case has answers.
         """
-        if method == "elicitation/create" and self.replies is not None:
-            self.asked.append(str(parameters.get("message", "")))
-            if len(self.asked) > len(self.replies):
-                raise RpcError(f"the tool asks once more than the case has replies: {self.asked[-1]}")
-            return self.replies[len(self.asked) - 1].to_dict()
-        if method == "sampling/createMessage" and self.samples:
-            text = self.samples[min(self._sampled, len(self.samples) - 1)]
-            self._sampled += 1
-            return {"role": "assistant", "model": "suite", "content": {"type": "text", "text": text}}
+        before = sum(each.method == method for each in self.asked)
+        reply: dict[str, Any] = {}
+        if method == ELICIT and self.replies is not None and before < len(self.replies):
+            reply = self.replies[before].to_dict()
+        elif method == SAMPLE and self.samples:
+            reply = sampled(self.samples[min(before, len(self.samples) - 1)])
+        self.asked.append(AskedBack(method, parameters, reply))
+        if reply:
+            return reply
+        if method == ELICIT and self.replies is not None:
+            said = parameters.get("message", "")
+            raise RpcError(f"the tool asks once more than the case has replies: {said}")
         raise RpcError(f"the server asks for {method}, which the client does not offer")
+
+
+def sampled(text: str) -> dict[str, Any]:
+    """What a model says, as the protocol has it."""
+    return {"role": "assistant", "model": "suite", "content": {"type": "text", "text": text}}
 
 
 class Client(Protocol):

@@ -56,9 +56,10 @@ async function call({ tool, arguments: input, replies }) {
   // A tool that is not listed is called all the same: what is said of that is the server's to say.
   const definition = definitions.find(({ name }) => name === tool) ?? { name: tool };
   const asked = [];
-  const ask = async ({ message }) => {
-    asked.push(message);
-    return replies[asked.length - 1] ?? { action: "cancel" };
+  const ask = async ({ message, schema }) => {
+    const reply = replies[asked.length] ?? { action: "cancel" };
+    asked.push({ method: "elicitation/create", params: { message, requestedSchema: schema }, reply });
+    return reply;
   };
   return { result: await server.call(definition, input, ask, undefined), asked };
 }

@@ -11,7 +11,7 @@ from harness import clock
 from harness.cassettes import steady, written
 from harness.cassettes.record import TRIES
 from harness.cassettes.studio import Host, Running
-from harness.cassettes.tape import Tape, Varies
+from harness.cassettes.tape import AskedBack, Tape, Varies
 from harness.errors import HarnessError
 from harness.rpc import RpcError
 from harness.suite import layers, ways
@@ -29,7 +29,14 @@ Facts = Mapping[str, Any]
 
 
 class BrokenError(Exception):
-    """There is no answer to judge."""
+    """There is no answer to judge.
+
+    asked: what was asked back before it broke off
+    """
+
+    def __init__(self, why: str, asked: tuple[AskedBack, ...] = ()) -> None:
+        super().__init__(why)
+        self.asked = asked
 
 
 class Desk(Protocol):
@@ -100,7 +107,7 @@ class PlayDesk:
                 again = answered(self._client, case, self._held.facts)
             finally:
                 self._host.end()
-            if isinstance(again, str):
+            if isinstance(again, BrokenError):
                 return f"called again: {again}"
             left = steady.needless(left, asked.result, again.result)
             if not left:
@@ -115,8 +122,7 @@ class PlayDesk:
         finally:
             report = self._host.end()
         whole = written.read(self._held.tapes, place(case))
-        answer = asked.answer if isinstance(asked, Asked) else None
-        return layers.first(whole, report["misses"], report["unused"], answer)
+        return layers.first(whole, report["misses"], report["unused"], *_said(asked))
 
     def attempts(self) -> list[str]:
         """See Desk: its client's; the stage knows the host's."""
@@ -140,12 +146,13 @@ class PipedDesk:
         said = self._stage.state.path / f"report-{self._number}.json"
         said.unlink(missing_ok=True)
         with self._stage.piped(self._number, self._held.tapes, place(case), said) as program:
-            asked = answered(ways.Piped(program), case, self._held.facts)
+            client = ways.Piped(program, Person(case.replies, case.samples).capabilities)
+            asked = answered(client, case, self._held.facts)
         try:
             report = json.loads(said.read_text(encoding="utf-8"))
         except FileNotFoundError:
             report = {"misses": [], "unused": [], "played": 0, "attempts": []}
-            asked = "it ended without its report: " + " ".join(program.words()[-3:])
+            asked = BrokenError("it ended without its report: " + " ".join(program.words()[-3:]))
         self._attempts += report["attempts"]
         return judged(case, self._held, asked, report)
 
@@ -202,12 +209,12 @@ class WireDesk:
         return found
 
 
-def answered(client: Client, case: Case, facts: Facts, ready: Callable[[], None] = lambda: None) -> Asked | str:
+def answered(client: Client, case: Case, facts: Facts, ready: Callable[[], None] = lambda: None) -> Asked | BrokenError:
     """What the case's own call came to, or why it came to nothing; as `call`."""
     try:
         return call(client, case, facts, ready)
     except BrokenError as error:
-        return str(error)
+        return error
 
 
 def call(client: Client, case: Case, facts: Facts, ready: Callable[[], None] = lambda: None) -> Asked:
@@ -219,7 +226,8 @@ def call(client: Client, case: Case, facts: Facts, ready: Callable[[], None] = l
     Raises:
         BrokenError: there is no answer.
     """
-    with _told():
+    person = Person(case.replies, case.samples)
+    with _told(person):
         for each in case.before:
             result = client.call(each.tool, settled(each.arguments, facts), Person(), CALL_S)
             if result.get("isError"):
@@ -229,14 +237,13 @@ def call(client: Client, case: Case, facts: Facts, ready: Callable[[], None] = l
         arguments = settled(case.arguments, facts)
         if case.cancel_after_s is not None:
             _give_up(client, case, arguments, case.cancel_after_s)
-        person = Person(case.replies, case.samples)
         began = clock.monotonic()
         result = client.call(case.tool, arguments, person, CALL_S)
         seconds = clock.monotonic() - began
-    return Asked(result, Answer.of(result, tuple(person.asked)), seconds)
+    return Asked(result, Answer.of(result, person.asked), seconds)
 
 
-def judged(case: Case, held: Held, asked: Asked | str, report: Mapping[str, Any]) -> Result:
+def judged(case: Case, held: Held, asked: Asked | BrokenError, report: Mapping[str, Any]) -> Result:
     """The result of a case that was played, with the layer that differs first where it is red.
 
     Args:
@@ -253,18 +260,22 @@ def judged(case: Case, held: Held, asked: Asked | str, report: Mapping[str, Any]
     verdict = _verdict(case, held, asked, broken, whole)
     layer: Layer | None = None
     if not verdict.good:
-        answer = None if isinstance(asked, str) else asked.answer
-        layer = layers.first(whole, misses, unused, answer, copilot=held.way == "copilot")
+        layer = layers.first(whole, misses, unused, *_said(asked), copilot=held.way == "copilot")
     return Result(verdict, report["played"], layer)
 
 
 def _verdict(
-    case: Case, held: Held, asked: Asked | str, broken: str | None = None, whole: Tape | None = None
+    case: Case, held: Held, asked: Asked | BrokenError, broken: str | None = None, whole: Tape | None = None
 ) -> Verdict:
-    if isinstance(asked, str):
-        return Verdict(case, held.way, None, (), 0.0, asked)
+    if isinstance(asked, BrokenError):
+        return Verdict(case, held.way, None, (), 0.0, str(asked))
     found = judge(case, held.way, asked.answer, held.facts, asked.seconds, whole=whole)
     return found if broken is None else replace(found, broken=broken)
+
+
+def _said(asked: Asked | BrokenError) -> tuple[Answer | None, tuple[AskedBack, ...]]:
+    """The answer, where there is one, and what was asked back before."""
+    return (asked.answer, asked.answer.asked) if isinstance(asked, Asked) else (None, asked.asked)
 
 
 def _since(before: list[Any], now: list[Any]) -> list[Any]:
@@ -283,10 +294,12 @@ def _give_up(client: Client, case: Case, arguments: Mapping[str, Any], after_s: 
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _told(person: Person) -> Iterator[None]:
     try:
         yield
     except (RpcError, WireError) as error:
-        raise BrokenError(f"the server does not answer as MCP has it: {error}") from None
+        why = f"the server does not answer as MCP has it: {error}"
+        raise BrokenError(why, tuple(person.asked)) from None
     except HarnessError as error:
-        raise BrokenError(" | ".join((f"{error.code}: {error.cause}", *error.log[-3:]))) from None
+        why = " | ".join((f"{error.code}: {error.cause}", *error.log[-3:]))
+        raise BrokenError(why, tuple(person.asked)) from None

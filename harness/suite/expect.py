@@ -137,13 +137,13 @@ ANY = _Any()
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """What the tool asked back: how often, and words of each question in turn."""
+    """What the tool asked a person: how often, and words of each question in turn."""
 
     words: tuple[str | Fact, ...]
 
     def misses(self, answer: Answer, facts: Mapping[str, Any], /) -> Iterator[Miss]:
         """See Expectation."""
-        asked = answer.asked
+        asked = answer.questions
         if len(asked) != len(self.words):
             yield Miss("questions", f"{len(self.words)}", f"{len(asked)}: {' | '.join(asked)}")
         for words, question in zip(settled(self.words, facts), asked, strict=False):

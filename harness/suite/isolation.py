@@ -1,7 +1,8 @@
 """A network of one's own with nothing in it but the loopback interface, for this process and all that it starts.
 
 Where the machine allows it, whatever tries to leave meets a kernel that has no way out and counts. Where it does not,
-guards stop and count: one in this process, one in each server and emulator, one in the copilot's client.
+guards stop and count: one in this process, one in each server and emulator and in each program that these start in
+Python, one in the copilot's client. What a library does below Python or Node is seen by the kernel alone.
 """
 
 import contextlib

@@ -1,11 +1,11 @@
 """One case run through one way in: the answer held against what is expected, and against the one on its tape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.cassettes import steady
-from harness.cassettes.tape import Tape
+from harness.cassettes.tape import AskedBack, Tape
 from harness.suite.answer import Answer
 from harness.suite.case import Case
 from harness.suite.expect import Miss
@@ -56,10 +56,15 @@ def as_taped(case: Case, answer: Answer, whole: Tape) -> Iterator[Miss]:
     if not whole.exchanges:
         yield Miss("the answer", "one on its tape to hold it against", "none")
         return
-    found = steady.first_difference(*told(whole, answer))
-    if found is not None:
+    asked_back = steady.first_otherwise_asked(*asked(whole, answer.asked))
+    for found in filter(None, (asked_back, steady.first_difference(*told(whole, answer)))):
         where, was, now = found
         yield Miss(where, f"{was}, as on its tape", now)
+
+
+def asked(whole: Tape, now: Sequence[AskedBack]) -> tuple[tuple[AskedBack, ...], tuple[AskedBack, ...]]:
+    """What was asked back by the case's own call on its tape, and what is now, each in the form that tapes have."""
+    return whole.exchanges[-1].asked_back, steady.asked_back(now)
 
 
 def told(whole: Tape, answer: Answer) -> tuple[dict[str, Any], dict[str, Any]]:

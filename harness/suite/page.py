@@ -1,9 +1,11 @@
 """A run of the suite as one page of HTML that needs nothing beside itself: what is red and why, the matrix, times."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 from harness.suite.case import Kind
 from harness.suite.report import SIGNS, Report, Result, cell, clipped, fields, left, ordered, slowest, times
@@ -128,8 +130,29 @@ def _case(result: Result) -> str:
         f'<tr class="{what}"><td>{SIGNS[what]} {what}</td><th scope="row">{inner}</th>'
         f"<td>{escape(result.case.kind.value)}</td><td>{escape(result.verdict.way)}</td><td>{escape(result.case.via)}</td>"
         f'<td class="number">{result.verdict.seconds * 1000:.0f} ms</td>'
-        f'<td class="number">{result.upstream}</td></tr>\n'
+        f'<td class="number">{result.upstream}</td><td class="asked">{_asked_back(result)}</td></tr>\n'
     )
+
+
+def _asked_back(result: Result) -> str:
+    """How often the tool asked back, and when that is opened, what and with which answer."""
+    if not result.asked_back:
+        return ""
+    said = "".join(
+        f"<li>{escape(each.method)}: {escape(clipped(_words(each.params), SENTENCE))}"
+        f" <b>{escape(clipped(_words(each.reply), SENTENCE))}</b></li>"
+        for each in result.asked_back
+    )
+    return f"<details><summary>{len(result.asked_back)}</summary><ol>{said}</ol></details>"
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    """Its text, where the protocol has it say one; else all of it."""
+    for each in (*said.get("messages", ()), said):
+        content = each.get("content")
+        if isinstance(content, Mapping) and isinstance(content.get("text"), str):
+            return f"“{content['text']}”"
+    return f"“{said['message']}”" if "message" in said else json.dumps(said, ensure_ascii=False)
 
 
 def _anchor(result: Result) -> str:

@@ -131,7 +131,7 @@ def taped_server(request: pytest.FixtureRequest, tape_host: "tuple[Host, FastMCP
     finally:
         report = host.end()
     wrong = [*report["misses"], *(f"on its tape and not asked for: {each}" for each in report["unused"])]
-    wrong += [f"tried to leave this machine: {host.guard.attempts[-1]}"] if report["attempts_to_leave"] else []
+    wrong += [f"tried to leave this machine: {host.attempts()[-1]}"] if report["attempts_to_leave"] else []
     if wrong:
         fix = f"mend what asks otherwise than it did, or, if it is meant, record anew: pytest {OPTION}=all"
         pytest.fail("\n".join((*wrong, f"fix: {fix}")), pytrace=False)
@@ -178,7 +178,7 @@ def _recorded(config: pytest.Config, cases: list[Case], mode: str) -> "Outcome":
     wish = record.Wish(
         tapes=tapes,
         only=tuple(sorted({case.tool for case in ours})) if mode in ("all", "rewrite") else (),
-        caller=taped.caller(),
+        caller=taped.answering,
         cache_dir=settings.values.emulator.cache_dir,
     )
     tell = config.get_terminal_writer().line

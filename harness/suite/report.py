@@ -1,20 +1,22 @@
 """What a run of the suite found: as a table, as JSON, as JUnit's XML, and for the page."""
 
+import contextlib
 import os
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cassettes.tape import AskedBack
 from harness.errors import Exit, HarnessError
 from harness.suite.case import Case, Exemption, Kind
 from harness.suite.judge import Verdict
 
 SIGNS = {"good": "✓", "red": "✗", "exempt": "–", "none": " "}
-LAYERS = ("http", "mcp", "copilot")
+LAYERS = ("http", "asked back", "mcp", "copilot")
 SENTENCE = 400
 """A sentence that quotes an answer may be as long as the answer; JSON and JUnit have it whole."""
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -25,7 +27,8 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 class Layer:
     """For a red case, the first layer in which now differs from the recording.
 
-    name: http (what was asked of Mixpanel), mcp (what the server answered) or copilot (what its client made of it)
+    name: http (what was asked of Mixpanel), asked back (what the server asked of its client, and was told), mcp (what
+        the server answered) or copilot (what its client made of it)
     diff: lines, `-` as recorded, `+` as now
     """
 
@@ -54,6 +57,11 @@ class Result:
     def good(self) -> bool:
         """Whether all that was expected came."""
         return self.verdict.good
+
+    @property
+    def asked_back(self) -> tuple[AskedBack, ...]:
+        """What the tool asked back, with what it was told."""
+        return self.verdict.answer.asked if self.verdict.answer else ()
 
     @property
     def why(self) -> tuple[str, ...]:
@@ -222,7 +230,8 @@ def write(path: Path, content: str) -> None:
         aside.write_text(content, encoding="utf-8")
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written nothing can be removed
+            aside.unlink(missing_ok=True)
         raise HarnessError(
             "NOT_WRITTEN",
             f"{path} cannot be written: {error.strerror}",
@@ -242,6 +251,8 @@ def _as_dict(result: Result) -> dict[str, Any]:
         "seconds": round(result.verdict.seconds, 4),
         "upstream_calls": result.upstream,
     }
+    if result.asked_back:
+        found["asked_back"] = [asdict(each) for each in result.asked_back]
     if not result.good:
         layer: Mapping[str, Any] | None = (
             {"name": result.layer.name, "diff": list(result.layer.diff)} if result.layer else None

@@ -245,8 +245,8 @@ def _target(results: Sequence[Result]) -> str:
 
 
 def _unused(wish: Wish) -> tuple[str, ...]:
-    """Tapes that no case is of; asked of a whole run alone."""
+    """Tapes that no case is of, and what else is among them; asked of a whole run alone."""
     if wish.cases != CASES:
         return ()
     own = {place(case) for case in CASES if case.via == "tape"}
-    return tuple(sorted(set(tape.found(wish.tapes)) - own))
+    return (*sorted(set(tape.found(wish.tapes)) - own), *tape.strays(wish.tapes, (facts.FILE,)))

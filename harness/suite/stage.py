@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import wire
-from harness.cassettes import control, launch
+from harness.cassettes import control, guarded, launch
 from harness.cassettes.studio import GRACE_S, Host, Running, Studio, account_of, again, free_port
 from harness.errors import HarnessError
 from harness.stack import processes
-from harness.suite import guarded
 from harness.suite.lines import Program
 from harness.suite.ways import CLIENT
 
@@ -37,7 +36,7 @@ class Stage(Studio):
 
     def attempts(self) -> list[str]:
         """Where any service that was started tried to go beyond this machine."""
-        found = [where for file in self._counted.values() if file.exists() for where in guarded.read(file)]
+        found = [where for file in self._counted.values() for where in guarded.read(file)]
         for host in self._hosts:
             found += host.running.ask("GET", control.PATH)["attempts_to_leave"]
         return found
@@ -94,13 +93,12 @@ class Stage(Studio):
 
     def _behind(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:
         """The command with a guard before the module that it runs; a host's as it is."""
-        *python, module = launch.module(guarded.MODULE)
-        if command[: len(python)] != tuple(python) or launch.MODULE in command:
+        if launch.MODULE in command:
             return command
         if name not in self._counted:
             self._counted[name] = self.state.path / f"attempts-{name}"
             self._counted[name].unlink(missing_ok=True)
-        return (*python, module, str(self._counted[name]), *command[len(python) :])
+        return guarded.behind(command, self._counted[name])
 
     def _store(self, name: str) -> Path:
         """Where nothing is stored yet."""

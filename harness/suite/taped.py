@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from harness.cassettes import tape
-from harness.cassettes.studio import Caller, Running
+from harness.cassettes.studio import Running
 from harness.cassettes.tape import Exchange, ToolCall
 from harness.errors import HarnessError
 from harness.rpc import RpcError
@@ -38,6 +38,8 @@ def taped(case: Case, facts: Mapping[str, Any]) -> tape.Case:
         tuple(_call(each, facts) for each in case.before),
         (case.fault.rule(),) if case.fault else (),
         case.varies,
+        case.replies,
+        case.samples,
     )
 
 
@@ -46,32 +48,26 @@ def tape_cases(facts: Mapping[str, Any], cases: Iterable[Case] = CASES) -> tuple
     return tuple(taped(case, facts) for case in cases if case.via == "tape")
 
 
-def caller(cases: Iterable[Case] = CASES) -> Caller:
-    """How a recording makes a case's calls: by a client that answers what it is asked as the case says."""
-    people = {place(case): case for case in cases}
+def answering(server: Running, case: tape.Case, ready: Callable[[], None]) -> list[Exchange]:
+    """The calls of a client that answers what it is asked back as the case says; a Caller.
 
-    def calls(server: Running, case: tape.Case, ready: Callable[[], None]) -> list[Exchange]:
-        """See Caller.
-
-        Raises:
-            HarnessError: NO_ANSWER; or what `ready` raises
-        """
-        client = Modern(server.port, "/mcp")
-        ours = people[case.id]
-        try:
-            made = [Exchange(each, client.call(each.tool, each.arguments, Person(), CALL_S)) for each in case.before]
-            ready()
-            last = case.calls[-1]
-            person = Person(ours.replies, ours.samples)
-            return [*made, Exchange(last, client.call(last.tool, last.arguments, person, CALL_S))]
-        except (RpcError, WireError) as error:
-            raise HarnessError(
-                "NO_ANSWER",
-                f"{case.id}: the server does not answer as MCP has it: {error}",
-                fix="see its log in the state directory of recordings",
-            ) from None
-
-    return calls
+    Raises:
+        HarnessError: NO_ANSWER; or what `ready` raises
+    """
+    client = Modern(server.port, "/mcp")
+    try:
+        made = [Exchange(each, client.call(each.tool, each.arguments, Person(), CALL_S)) for each in case.before]
+        ready()
+        last = case.calls[-1]
+        person = Person(case.replies, case.samples)
+        result = client.call(last.tool, last.arguments, person, CALL_S)
+    except (RpcError, WireError) as error:
+        raise HarnessError(
+            "NO_ANSWER",
+            f"{case.id}: the server does not answer as MCP has it: {error}",
+            fix="see its log in the state directory of recordings",
+        ) from None
+    return [*made, Exchange(last, result, tuple(person.asked))]
 
 
 def _call(call: Call, facts: Mapping[str, Any]) -> ToolCall:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import wire
+from harness.cassettes.tape import AskedBack
 from harness.errors import HarnessError
 from harness.rpc import PROTOCOL, TYPES, RpcError
 from harness.sse import EventStream
@@ -28,8 +29,11 @@ SAMPLE = (
     "segmentation--rate-limited",
     "sql--orders-by-name",
     "stream_profiles--two-pages",
+    "safe_large_fetch--confirmed",
+    "diagnose_metric_drop--sampling-that-invents-a-number",
 )
-"""What goes by stdio and by sse: a good, a large, a refused and a limited call, and one with a table."""
+"""What goes by stdio and by sse: a good, a large, a refused and a limited call, one with a table, and two
+that ask back, which in the handshake era they can by these ways alone."""
 SAMPLED = ("stdio", "sse")
 
 CLIENT = Path(__file__).with_name("copilot_client.mjs")
@@ -45,7 +49,7 @@ def cannot(way: str, case: Case) -> str | None:
         if case.nobody_to_ask:
             return "its client can always be asked"
         return None
-    if way != "http" and (case.replies is not None or case.samples is not None):
+    if way == "handshake" and (case.replies is not None or case.samples is not None):
         return "without a session nobody can be asked back"
     return None
 
@@ -56,7 +60,7 @@ class Sse:
     def __init__(self, place: Place, path: str) -> None:
         self._place, self._path = place, path
 
-    def call(self, tool: str, arguments: Mapping[str, Any], _person: Person, timeout_s: float) -> dict[str, Any]:
+    def call(self, tool: str, arguments: Mapping[str, Any], person: Person, timeout_s: float) -> dict[str, Any]:
         """See Client."""
         headers = {"accept": "text/event-stream"}
         with wire.opened(self._place, "GET", self._path, timeout_s=timeout_s, headers=headers) as (status, _, pieces):
@@ -73,20 +77,29 @@ class Sse:
                 if answer.status not in (200, 202):
                     raise RpcError(f"HTTP {answer.status}: {answer.shown()}")
 
-            return _conversation(say, (json.loads(text) for text in events), tool, arguments)
+            talk = _Conversation(say, (json.loads(text) for text in events), person)
+            talk.greet(person.capabilities)
+            return talk.call(tool, arguments)
 
 
 class Piped:
-    """A client of a server that is a child of its own."""
+    """A client of a server that is a child of its own.
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    Args:
+        offers: what it says that it can, once for all of its calls
+    """
+
+    def __init__(self, program: Program, offers: Mapping[str, Any]) -> None:
+        self._program, self._offers = program, offers
         self._begun = False
 
-    def call(self, tool: str, arguments: Mapping[str, Any], _person: Person, timeout_s: float) -> dict[str, Any]:
+    def call(self, tool: str, arguments: Mapping[str, Any], person: Person, timeout_s: float) -> dict[str, Any]:
         """See Client."""
-        first, self._begun = not self._begun, True
-        return _conversation(self._program.say, self._program.heard(timeout_s), tool, arguments, greets=first)
+        talk = _Conversation(self._program.say, self._program.heard(timeout_s), person)
+        if not self._begun:
+            self._begun = True
+            talk.greet(self._offers)
+        return talk.call(tool, arguments)
 
 
 class Copilot:
@@ -101,7 +114,7 @@ class Copilot:
         self._program.say({"tool": tool, "arguments": dict(arguments), "replies": replies})
         for message in self._program.heard(timeout_s):
             if "result" in message:
-                person.asked += message["asked"]
+                person.asked += [AskedBack(**each) for each in message["asked"]]
                 result: dict[str, Any] = message["result"]
                 return result
             raise RpcError(f"the copilot's client: {message.get('error', message)}")
@@ -137,32 +150,35 @@ def over_http(way: str, place: Place) -> Client:
     return kinds[way]()
 
 
-def _conversation(
-    say: Callable[[Mapping[str, Any]], None],
-    heard: Iterator[dict[str, Any]],
-    tool: str,
-    arguments: Mapping[str, Any],
-    *,
-    greets: bool = True,
-) -> dict[str, Any]:
-    if greets:
-        who = {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": {"name": "harness suite", "version": "1"}}
-        say({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": who})
-        _result(heard, 1, "initialize")
-        say({"jsonrpc": "2.0", "method": "notifications/initialized"})
-    parameters = {"name": tool, "arguments": dict(arguments)}
-    say({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": parameters})
-    return _result(heard, 2, "tools/call")
+class _Conversation:
+    """With a server of the handshake era that can ask its client back: what it asks is answered as it comes."""
 
+    def __init__(
+        self, say: Callable[[Mapping[str, Any]], None], heard: Iterator[dict[str, Any]], person: Person
+    ) -> None:
+        self._say, self._heard, self._person = say, heard, person
 
-def _result(heard: Iterator[dict[str, Any]], number: int, method: str) -> dict[str, Any]:
-    for message in heard:
-        if message.get("id") == number and "method" not in message:
-            if "result" not in message:
-                raise RpcError(f"{method}: {message.get('error')}")
-            result: dict[str, Any] = message["result"]
-            return result
-    raise RpcError(f"{method}: the stream ended before the result came")
+    def greet(self, offers: Mapping[str, Any]) -> None:
+        client = {"name": "harness suite", "version": "1"}
+        self._ask(1, "initialize", {"protocolVersion": PROTOCOL, "capabilities": offers, "clientInfo": client})
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return self._ask(2, "tools/call", {"name": tool, "arguments": dict(arguments)})
+
+    def _ask(self, number: int, method: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        self._say({"jsonrpc": "2.0", "id": number, "method": method, "params": parameters})
+        for message in self._heard:
+            if "method" in message:
+                if "id" in message:
+                    reply = self._person.answer(message["method"], message.get("params") or {})
+                    self._say({"jsonrpc": "2.0", "id": message["id"], "result": reply})
+            elif message.get("id") == number:
+                if "result" not in message:
+                    raise RpcError(f"{method}: {message.get('error')}")
+                result: dict[str, Any] = message["result"]
+                return result
+        raise RpcError(f"{method}: the stream ended before the result came")
 
 
 def _events(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def complete(sight: Sight) -> Finding:
         what = f"{len(all_of_it)} of {len(cases)} cases have no good tape: {_some(all_of_it)}"
         return bad("INCOMPLETE", what, "harness record", cases=len(all_of_it))
     stale, odd = _stale(tapes), _odd(tapes)
-    left = sorted(tapes.keys() - {case.id for case in cases})
+    left = [*sorted(tapes.keys() - {case.id for case in cases}), *tape.strays(directory, (facts.FILE,))]
     if left:
         what = f"{len(left)} tapes belong to no case: {_some(left)}"
         return doubtful("LEFT_OVER", what, "remove them", tapes=left, stale=stale, odd=odd)

@@ -1,6 +1,7 @@
 """The interactive tools: they ask back."""
 
-from harness.suite.case import Case, Exemption, Kind, Reply
+from harness.cassettes.tape import Reply
+from harness.suite.case import Case, Exemption, Kind
 from harness.suite.cases.scenes import BEFORE_ALL, FEW, LAST_DAY
 from harness.suite.expect import Asks, Equal, Fails, Holds
 from harness.suite.facts import Fact

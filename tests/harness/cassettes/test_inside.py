@@ -1,10 +1,12 @@
 """The same within one process: an in-memory client, a server in this process, its Mixpanel scripted or on tape."""
 
 import base64
+import errno
 import gzip
 import json
 import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 from mcp.shared.exceptions import MCPError
 
-from harness.cassettes import launch, scan, tape, written
+from harness.cassettes import journal, launch, scan, tape, written
 from harness.cassettes.guard import LeftError
 from harness.cassettes.host import Host, build, hosted
 from harness.cassettes.journal import About, Session
@@ -216,6 +218,20 @@ async def test_a_body_that_no_scan_could_read_is_on_no_tape(
     assert Session(tmp_path / "session").journal("fetch/stream_events--odd").read() == []
 
 
+@pytest.mark.parametrize(("target", "sent"), [("emulator", 1), ("live", 0)])
+async def test_what_cannot_be_written_down_makes_no_tape(
+    target: Target, sent: int, tmp_path: Path, mixpanel: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journal, "_append", full)
+    report = await record(tmp_path, mixpanel, ASK, [ok([1])], target=target)
+    assert len(mixpanel.received) == sent, "what is sent to live Mixpanel is counted before"
+    assert len(report["misses"]) == 1
+    assert "cannot be written: No space left on device" in report["misses"][0]
+
+
 async def test_waits_are_skipped_where_nothing_of_the_world_is_asked(tmp_path: Path, mixpanel: ScriptedServer) -> None:
     case = Case("live", "jql", "patient", ASK.arguments, faults=({"kind": "status"},))
     replies = [Reply(429, b"{}", {"Retry-After": "100"}), Reply(503, b"{}"), ok([1])]
@@ -349,7 +365,7 @@ async def test_everything_is_as_it_was_afterwards(tmp_path: Path, mixpanel: Scri
     def in_place() -> list[object]:
         clocks = [getattr(clock, name) for name in ("now", "epoch", "monotonic", "sleep")]
         servers = [server.build, vars(server)["Workspaces"], vars(rate_limiting)["anyio"]]
-        return [*clocks, *servers, httpx.HTTPTransport.handle_request]
+        return [*clocks, *servers, httpx.HTTPTransport.handle_request, subprocess.Popen.__init__]
 
     before = in_place()
     await record(tmp_path, mixpanel, ASK, [ok([1])])

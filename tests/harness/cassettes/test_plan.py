@@ -9,7 +9,7 @@ import pytest
 
 from harness.cassettes import canonical, plan
 from harness.cassettes.plan import Plan, Question
-from harness.cassettes.tape import Case, Exchange, Tape, ToolCall, Varies
+from harness.cassettes.tape import Case, Exchange, Reply, Tape, ToolCall, Varies
 from harness.suite import facts, taped
 from mp_mcp_server.catalogue import TOOLS
 from tests.harness.cassettes.made import interaction, tape
@@ -64,6 +64,32 @@ def test_a_tape_of_other_calls_or_other_faults_is_recorded_anew() -> None:
     listed = replace(case(0), arguments={"events": ("a", "b")})
     kept = replace(recorded(case(0), 1), exchanges=(Exchange(ToolCall("segmentation", {"events": ["a", "b"]}), {}),))
     assert why(made([listed], kept)) == [], "a list is one however Python holds it"
+
+
+def test_a_tape_of_a_client_with_other_things_to_say_is_recorded_anew() -> None:
+    old, otherwise = recorded(case(0), 1), ["what its client has to say is otherwise on its tape"]
+    accepts, declines = (Reply("accept", {"proceed": True}),), (Reply("decline"),)
+    for said, tape_says in (
+        ({"replies": accepts}, {}),
+        ({"replies": ()}, {}),
+        ({}, {"replies": ()}),
+        ({"replies": accepts}, {"replies": declines}),
+        ({"replies": accepts}, {"replies": (Reply("accept", {"proceed": False}),)}),
+        ({"replies": accepts}, {"replies": (*accepts, *declines)}),
+        ({"samples": ("a",)}, {}),
+        ({"samples": ("a",)}, {"samples": ("b",)}),
+    ):
+        assert why(made([replace(case(0), **said)], replace(old, **tape_says))) == otherwise, (said, tape_says)
+    mine: dict[str, Any] = {"replies": accepts, "samples": ("a", "b")}
+    assert why(made([replace(case(0), **mine)], replace(old, **mine))) == []
+
+
+def test_the_plan_stands_in_columns() -> None:
+    long = Case("live", "segmentation", "x" * 90)
+    lines = plan.text(made([long, case(1)])).splitlines()
+    places = {line.index("about 1 request") for line in lines if "about 1 request" in line}
+    assert len(places) == 1
+    assert f"{long.id}  about" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(("days", "again"), [(29, True), (31, False)])

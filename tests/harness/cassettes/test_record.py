@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from harness.cassettes.journal import About, Session
 from harness.cassettes.plan import Plan
 from harness.cassettes.record import Outcome, Wish
 from harness.cassettes.studio import Caller, Running, Studio, plainly
-from harness.cassettes.tape import Case, Exchange, Tape, Target, ToolCall, Varies
+from harness.cassettes.tape import AskedBack, Case, Exchange, Reply, Tape, Target, ToolCall, Varies
 from harness.errors import HarnessError
 from harness.stack import processes
 from harness.suite import facts, taped
@@ -139,11 +139,18 @@ TURNED = replace(
     varies=(Varies("/result", "order", "in which order rows are drawn is chance"),),
 )  # fmt: skip
 
+DATED = replace(REFUSED, name="refused-until", faults=({**REFUSED.faults[0], "value": "http_date"},))
+ASKED = Case(
+    "interactive", "safe_large_fetch", "declined",
+    {"from_date": "2025-06-30", "to_date": "2025-06-30", "confirmation_threshold": 2},
+    replies=(Reply("decline"),),
+)  # fmt: skip
+
 
 def test_what_is_recorded_again_from_an_emulator_on_another_port_is_the_same_file(tmp_path: Path) -> None:
-    cases = (EVENTS, LOCAL, BROKEN, REFUSED, HIDDEN, LONG, AT_ONCE, FEED, DRAWN, TURNED)
+    cases = (EVENTS, LOCAL, BROKEN, REFUSED, DATED, HIDDEN, LONG, AT_ONCE, FEED, DRAWN, TURNED, ASKED)
     tools = tuple({case.tool for case in cases})
-    outcome, _ = made(tmp_path, cases)
+    outcome, _ = made(tmp_path, cases, caller=taped.answering)
     assert outcome.bad == {}
     before = {case: file.read_text() for case, file in tape.found(tmp_path / "tapes").items()}
     assert set(before) == {case.id for case in cases}
@@ -151,7 +158,7 @@ def test_what_is_recorded_again_from_an_emulator_on_another_port_is_the_same_fil
         # Whoever takes a free port meanwhile gets another one.
         for _ in range(3):
             held.enter_context(socket.create_server(("127.0.0.1", 0)))
-        outcome, (plan,) = made(tmp_path, cases, only=tools)
+        outcome, (plan,) = made(tmp_path, cases, only=tools, caller=taped.answering)
     assert (outcome.bad, len(plan.record), set(outcome.recorded)) == ({}, len(cases), set(before))
     # A tape with anything new on it would have been put in the other's place, with a date of its own.
     for case, file in tape.found(tmp_path / "tapes").items():
@@ -160,6 +167,9 @@ def test_what_is_recorded_again_from_an_emulator_on_another_port_is_the_same_fil
     assert "https://mixpanel.com/api/query/segmentation" in before[HIDDEN.id].partition("calls:")[2]
     assert "session_id-1" in before[AT_ONCE.id]
     assert "result://1" in before[FEED.id]
+    (question,) = written.read(tmp_path / "tapes", ASKED.id).exchanges[0].asked_back
+    assert "Fetch them into events?" in question.params["message"]
+    assert question.reply == {"action": "decline"}
 
 
 def test_a_tape_that_says_nothing_new_stays_unless_its_age_is_why_it_is_recorded(tmp_path: Path) -> None:
@@ -208,14 +218,14 @@ class Replaying:
 
     running: Any = None
 
-    def __init__(self, *results: dict[str, Any]) -> None:
-        self._results = list(results)
+    def __init__(self, *results: dict[str, Any], asked_back: list[dict[str, Any]]) -> None:
+        self._results, self._asked_back = list(results), asked_back
 
     def play(self, _case: str) -> None:
         """See Host."""
 
     def end(self, exchanges: list[Exchange]) -> dict[str, Any]:
-        told = [{"call": {}, "result": result} for result in self._results]
+        told = [{"call": {}, "result": result, "asked_back": self._asked_back} for result in self._results]
         assert len(told) == len(exchanges)
         return {"misses": [], "unused": [], "exchanges": told}
 
@@ -225,11 +235,13 @@ def test_where_people_were_replaced_the_tape_has_what_its_own_answers_come_to(ta
     def answered(*names: str, failed: bool = False) -> dict[str, Any]:
         return {"isError": failed, "structuredContent": {"result": sorted(names)}, "content": []}
 
-    def proved(then: dict[str, Any], now: dict[str, Any]) -> tuple[Tape, str | None]:
-        exchanges = [Exchange(EVENTS.calls[0], then)]
+    question = AskedBack("elicitation/create", {"message": "Go?"}, {"action": "accept"})
+
+    def proved(then: dict[str, Any], now: dict[str, Any], asks: str = "Go?") -> tuple[Tape, str | None]:
+        exchanges = [Exchange(EVENTS.calls[0], then, (question,))]
         made_of = replace(made_tape(interaction(1), case=EVENTS.id), exchanges=tuple(exchanges))
         wish = Wish(tmp_path, target=target, caller=lambda *_: exchanges)
-        host: Any = Replaying(now)
+        host: Any = Replaying(now, asked_back=[asdict(question) | {"params": {"message": asks}}])
         return record._Recording(wish, Session(tmp_path), host, None, print)._proved(EVENTS, made_of)
 
     same, why = proved(answered("a", "b"), answered("a", "b"))
@@ -241,6 +253,13 @@ def test_where_people_were_replaced_the_tape_has_what_its_own_answers_come_to(ta
         assert why == 'played back, list_events answers otherwise: /result/0 was "ann" and is "person-1"'
     _, why = proved(answered("a"), answered("a", failed=True))
     assert why == "played back, list_events answers otherwise: isError was false and is true"
+    again, why = proved(answered("a"), answered("a"), asks="Stay?")
+    if target == "live":
+        assert (why, again.exchanges[0].asked_back[0].params) == (None, {"message": "Stay?"})
+    else:
+        assert why == (
+            'played back, list_events answers otherwise: what it asked back/0/params/message was "Go?" and is "Stay?"'
+        )
 
 
 def test_live_mixpanel_wants_an_account(tmp_path: Path) -> None:

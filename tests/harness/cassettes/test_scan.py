@@ -93,3 +93,4 @@ def test_the_hook_names_file_and_line_and_fails(
     assert SECRET not in said
     assert scan.main([str(good)]) == 0
     assert scan.main([str(tmp_path / "gone")]) == 2
+    assert scan.main([str(tmp_path)]) == 1, "a directory is all that is in it"

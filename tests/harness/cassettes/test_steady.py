@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.cassettes import steady
 from harness.cassettes.styles import dumped
-from harness.cassettes.tape import Varies
+from harness.cassettes.tape import AskedBack, Varies
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-100, 100) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -132,6 +132,38 @@ def test_of_what_nobody_reads_the_beginning_stays_and_a_digest_of_all() -> None:
     assert differs(told({"of": table}), told({"of": {**table, "0899": "y"}})) is not None
     assert differs(told({"of": table}), told({"of": dict(reversed(table.items()))})) is None
     assert differs(told({"of": "x" * 99_999}), told({"of": "x" * 99_998})) is not None
+
+
+def question(message: str = "Go?", reply: str = "accept", **more: Any) -> AskedBack:
+    form = {"type": "object", "properties": {"go": {"type": "boolean", "title": "Go"}}, "required": ["go"]}
+    params = {"message": message, "requestedSchema": {**form, **more.pop("form", {})}, **more}
+    return AskedBack("elicitation/create", params, {"action": reply})
+
+
+def test_a_question_is_the_same_in_every_era() -> None:
+    handshake = question("Go?", mode="form", _meta={"progressToken": 3}, form={"title": "Form", "description": "of it"})
+    assert steady.asked_back([handshake]) == steady.asked_back([question("Go?")]) == (question("Go?"),)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "where"),
+    [
+        ([question("Go?")], [question("Stay?")], "/0/params/message"),
+        ([question("Go?")], [question("Go?", reply="decline")], "/0/reply/action"),
+        ([question("Go?")], [question("Go?", mode="url")], "/0/params/mode"),
+        ([question("Go?")], [question("Go?", form={"required": []})], "/0/params/requestedSchema/required/0"),
+        ([question("Go?")], [], "/0"),
+        ([question("Go?")], [question("Go?"), question("Sure?")], "/1"),
+        ([question("Go?"), question("Sure?")], [question("Sure?"), question("Go?")], "/0/params/message"),
+    ],
+)
+def test_what_is_asked_back_otherwise_is_told_by_where_it_is(
+    was: list[AskedBack], now: list[AskedBack], where: str
+) -> None:
+    assert steady.first_otherwise_asked(steady.asked_back(was), steady.asked_back(was)) is None
+    found = steady.first_otherwise_asked(steady.asked_back(was), steady.asked_back(now))
+    assert found is not None
+    assert found[0] == f"what it asked back{where}"
 
 
 def test_what_passes_has_a_reason() -> None:

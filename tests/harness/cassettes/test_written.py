@@ -1,7 +1,9 @@
 """A tape is text that a person can review, and comes back as it was; what is cut or hostile is refused."""
 
+import errno
 import gzip
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.cassettes import canonical, styles, written
 from harness.cassettes import tape as tapes
-from harness.cassettes.tape import Answer, Asked, Exchange, Interaction, ToolCall
+from harness.cassettes.tape import Answer, Asked, AskedBack, Exchange, Interaction, Reply, ToolCall
 from harness.errors import HarnessError
 from tests.harness.cassettes.made import CASE, interaction, refused, tape
 
@@ -107,6 +109,49 @@ def test_what_a_tool_answered_comes_back_as_it_was(result: dict[str, Any]) -> No
     again = written.parsed(text, CASE)
     assert again.exchanges == whole.exchanges
     assert written.text_of(again) == text
+
+
+OBJECTS = st.dictionaries(st.text(max_size=5), JSON, max_size=3)
+QUESTIONS = st.builds(AskedBack, st.sampled_from(["elicitation/create", "sampling/createMessage"]), OBJECTS, OBJECTS)
+REPLIES = st.builds(Reply, st.sampled_from(["accept", "decline", "cancel"]), st.none() | OBJECTS)
+
+
+@given(st.lists(QUESTIONS, max_size=3), st.none() | st.lists(REPLIES, max_size=3), st.none() | st.lists(st.text()))
+@settings(max_examples=40, deadline=None)
+def test_what_was_asked_back_and_what_a_client_had_to_say_come_back_as_they_were(
+    questions: list[AskedBack], replies: list[Reply] | None, samples: list[str] | None
+) -> None:
+    made = Exchange(ToolCall("guided_analysis"), {"content": []}, tuple(questions))
+    whole = replace(
+        tape(),
+        exchanges=(made,),
+        replies=None if replies is None else tuple(replies),
+        samples=None if samples is None else tuple(samples),
+    )
+    text = written.text_of(whole)
+    again = written.parsed(text, CASE)
+    assert (again.exchanges, again.replies, again.samples) == (whole.exchanges, whole.replies, whole.samples)
+    assert written.text_of(again) == text
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        ("action: accept", "action: perhaps", "replies.0.action"),
+        ("""params: '{"message": "Go?"}'""", "params: '[]'", "a JSON object"),
+        ("""params: '{"message": "Go?"}'""", "params: '{'", "Expecting"),
+        ("reply:", "answer:", "calls.0.asked_back.0"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(right: str, wrong: str, why: str) -> None:
+    question = AskedBack("elicitation/create", {"message": "Go?"}, {"action": "accept"})
+    made = replace(tape(), exchanges=(Exchange(ToolCall("x"), {}, (question,)),), replies=(Reply("accept"),))
+    text = written.text_of(made)
+    assert right in text
+    with pytest.raises(HarnessError) as error:
+        written.parsed(text.replace(right, wrong, 1), CASE)
+    assert error.value.code == "TAPE_UNREADABLE"
+    assert why in error.value.cause
 
 
 def test_what_an_answer_tells_twice_is_on_tape_once() -> None:
@@ -234,24 +279,61 @@ def test_a_tape_that_nobody_would_review_is_neither_written_nor_read(
     assert len(list(tmp_path.rglob("*"))) == 2, "the directory, and the tape that was there"
 
 
-def test_a_write_that_fails_leaves_the_old_tape_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = written.write(tmp_path, tape(interaction(1)))
-    before = file.read_bytes()
-
-    def full(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        written.write(tmp_path, tape(interaction(2)))
-    assert file.read_bytes() == before
-    assert [each.name for each in file.parent.iterdir()] == [file.name]
-
-
 def test_gzip_is_no_business_of_the_text() -> None:
     packed = Interaction(interaction().asked, Answer(200, {"content-encoding": "gzip"}, b"plain words"))
     text = written.text_of(tape(packed))
     assert "plain words" in text
     assert gzip.compress(b"plain words").hex() not in text
+
+
+def test_a_tape_of_a_newer_format_says_so(tmp_path: Path) -> None:
+    file = written.write(tmp_path, tape(interaction()))
+    file.write_text(file.read_text().replace("format: 1\n", "format: 2\nof: a time to come\n"))
+    error = refused(tmp_path)
+    assert (error.code, error.cause) == (
+        "TAPE_UNREADABLE",
+        f"the tape of {CASE} is of format 2, and this version knows those up to 1",
+    )
+
+
+def test_what_a_kill_left_of_a_tape_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    file = written.write(tmp_path, tape(interaction()))
+    left = file.with_name(f".{file.name}.0a1b2c3d")
+    others = [file, file.with_name(".segmentation--x.yaml.swp"), file.with_name(f"{file.name}.0a1b2c3d")]
+    for each in (left, *others[1:]):
+        each.write_text("half")
+    assert tapes.strays(tmp_path, ()) == sorted(each.relative_to(tmp_path).as_posix() for each in (left, *others[1:]))
+    written.sweep(tmp_path)
+    assert sorted(file.parent.iterdir()) == sorted(others)
+
+
+def test_a_tape_under_another_name_is_a_stray(tmp_path: Path) -> None:
+    file = written.write(tmp_path, tape(interaction()))
+    for name in ("facts.json", "README.txt", "live/segmentation-example.yaml", "live/deeper/segmentation--a.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(file.read_bytes())
+    assert tapes.strays(tmp_path, ("facts.json",)) == [
+        "README.txt", "live/deeper/segmentation--a.yaml", "live/segmentation-example.yaml",
+    ]  # fmt: skip
+
+
+def test_a_disk_that_is_full_leaves_the_old_tape_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written.write(tmp_path, tape(interaction()))
+    before = file.read_bytes()
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HarnessError) as error:
+        written.write(tmp_path, tape(interaction(1)))
+    assert (error.value.code, error.value.exit_code) == ("NOT_WRITTEN", 2)
+    assert error.value.cause == f"{file} cannot be written: No space left on device"
+    assert {each: each.read_bytes() for each in file.parent.iterdir()} == {file: before}
+
+
+def test_a_place_that_takes_no_tape_is_named(tmp_path: Path) -> None:
+    (tmp_path / "live").write_text("where a directory should be")
+    with pytest.raises(HarnessError) as error:
+        written.write(tmp_path, tape(interaction()))
+    assert error.value.code == "NOT_WRITTEN"

@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
-from fastmcp.client.elicitation import ElicitResult
 
 from harness.cassettes import launch, written
 from harness.cassettes.host import Host, hosted
 from harness.suite import facts as known
 from harness.suite.answer import Answer
 from harness.suite.case import Case
+from harness.suite.client import Person
 from harness.suite.facts import settled
 from harness.suite.judge import Verdict, judge
 from harness.suite.taped import place
 from mp_mcp_server import server
 from mp_mcp_server.catalogue import TOOLS, ToolSpec
+from tests.harness.in_memory import handlers
 from tests.support.repository import ROOT
 
 TAPES = ROOT / launch.TAPES
@@ -46,10 +47,10 @@ class Stage:
         began = time.monotonic()
         self.host.begin(place(case))
         result: Mapping[str, Any] | None = None
-        asked: list[str] = []
+        person = Person(case.replies, case.samples)
         broken: str | None = None
         try:
-            result = asyncio.run(self._called(case, mutated, asked))
+            result = asyncio.run(self._called(case, mutated, person))
         except Exception as error:  # noqa: BLE001 - whatever a tool that has gone wrong brings about is its end
             broken = f"{type(error).__name__}: {error}"
         finally:
@@ -60,14 +61,13 @@ class Stage:
                 broken = f"{kind}: {report[kind][0]}"
         if result is None or broken is not None:
             return Verdict(case, WAY, None, (), seconds, broken)
-        answer = Answer.of(result, tuple(asked))
+        answer = Answer.of(result, person.asked)
         return judge(case, WAY, answer, self.facts, seconds, whole=written.read(TAPES, place(case)))
 
-    async def _called(self, case: Case, mutated: ToolSpec | None, asked: list[str]) -> Mapping[str, Any]:
+    async def _called(self, case: Case, mutated: ToolSpec | None, person: Person) -> Mapping[str, Any]:
         self._cases += 1
         settings = server.Settings(db=self.stores / f"{self._cases}.db")
-        person = _Person(case, asked)
-        async with Client(server.build(settings, _specs(case, mutated)), **person.handlers) as client:
+        async with Client(server.build(settings, _specs(case, mutated)), **handlers(person)) as client:
             for call in case.before:
                 arguments = settled(call.arguments, self.facts)
                 done = await client.call_tool(call.tool, arguments, raise_on_error=False)
@@ -77,27 +77,6 @@ class Stage:
             result = await asyncio.wait_for(client.call_tool_mcp(case.tool, arguments), CALL_S)
         dumped: dict[str, Any] = result.model_dump(mode="json", by_alias=True)
         return dumped
-
-
-class _Person:
-    """Who answers what a case's tool asks back."""
-
-    def __init__(self, case: Case, asked: list[str]) -> None:
-        self._asked = asked
-        self._replies, self._samples = list(case.replies or ()), list(case.samples or ())
-        self.handlers: dict[str, Any] = {}
-        if case.replies is not None:
-            self.handlers["elicitation_handler"] = self._elicited
-        if case.samples is not None:
-            self.handlers["sampling_handler"] = self._sampled
-
-    async def _elicited(self, message: str, _kind: Any, _parameters: Any, _context: Any) -> ElicitResult[Any]:
-        self._asked.append(message)
-        reply = self._replies.pop(0)
-        return ElicitResult(action=reply.action, content=None if reply.content is None else dict(reply.content))
-
-    async def _sampled(self, _messages: Any, _parameters: Any, _context: Any) -> str:
-        return self._samples.pop(0) if len(self._samples) > 1 else self._samples[0]
 
 
 def _specs(case: Case, mutated: ToolSpec | None) -> Sequence[ToolSpec]:

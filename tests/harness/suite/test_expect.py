@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.cassettes.tape import AskedBack
 from harness.errors import HarnessError
 from harness.suite.answer import AbsentError, Answer, at
 from harness.suite.expect import ANY, Asks, Count, Equal, Expectation, Fails, Holds, SameItems
@@ -16,7 +17,7 @@ GOOD = Answer(
         "said": "on Android",
         "a/b": 3,
     },
-    asked=("Fetch 151 events?",),
+    asked=(AskedBack("elicitation/create", {"message": "Fetch 151 events?"}, {"action": "accept"}),),
 )
 BAD = Answer(
     failed=True,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cassettes import launch
-from harness.suite import guarded, isolation, run
+from harness.cassettes import guarded, launch
+from harness.suite import isolation, run
 from harness.suite.cases import CASES
 from harness.suite.page import page
 from harness.suite.report import text
@@ -107,24 +107,77 @@ os.kill(os.getpid(), 9)
 def test_a_server_that_wants_to_leave_is_red_whether_it_has_a_tape_or_an_emulator(
     tmp_path: Path, environment: dict[str, str], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere(host: str) -> dict[str, str]:
-        return {"MP_LLM_BASE_URL": f"http://{host}:8082/v1", "MP_LLM_MODEL": "any"}
+    def elsewhere(number: int) -> dict[str, str]:
+        """The server asks a model elsewhere, and what runs its SQL asks somebody else."""
+        planted = tmp_path / f"planted-{number}"
+        planted.mkdir(exist_ok=True)
+        (planted / "sitecustomize.py").write_text(LEAVING.replace("HOST", f"198.51.100.{number}"))
+        model = {"MP_LLM_BASE_URL": f"http://192.0.2.{number}:8082/v1", "MP_LLM_MODEL": "any"}
+        return model | {"PYTHONPATH": str(planted)}
 
     playing, recording = launch.play_environment, launch.record_environment
-    monkeypatch.setattr(launch, "play_environment", lambda: playing() | elsewhere("192.0.2.1"))
-    monkeypatch.setattr(launch, "record_environment", lambda *said: recording(*said) | elsewhere("192.0.2.2"))
-    asks = next(case for case in CASES if case.id == "ask_mixpanel--users-of-last-week")
-    cases = (asks, replace(asks, via="emulator-fault"))
+    monkeypatch.setattr(launch, "play_environment", lambda: playing() | elsewhere(1))
+    monkeypatch.setattr(launch, "record_environment", lambda *said: recording(*said) | elsewhere(2))
+    named = {case.id: case for case in CASES}
+    asks, counts = named["ask_mixpanel--users-of-last-week"], named["sql_scalar--two-values"]
+    cases = (asks, counts, *(replace(case, via="emulator-fault") for case in (asks, counts)))
     wish = run.Wish(tapes=TAPES, cases=cases, workers=1, cache_dir=cache_dir)
     report = run.run(wish, tmp_path / "stage", environment, isolation.guarded("a test"))
-    assert len(report.results) == 2
+    assert [each.good for each in report.results if each.case.id == counts.id] == [True, True]
+    assert len(report.results) == 4
     assert not report.good
-    assert set(report.attempts) == {"192.0.2.1:8082", "192.0.2.2:8082"}
+    assert set(report.attempts) == {"192.0.2.1:8082", "192.0.2.2:8082", "198.51.100.1", "198.51.100.2"}
     for where in report.attempts:
         assert f"✗ tried to leave this machine: {where}" in text(report)
         assert where in page(report)
     assert "network: guards in Python and Node, without a namespace: a test" in text(report)
     assert "guards in Python and Node" in page(report)
+
+
+# A copy of the process that runs SQL is forked for each query, and this is the first that it does.
+LEAVING = """
+import os, socket, sys
+def leaving(fork=os.fork):
+    pid = fork()
+    if pid == 0:
+        try:
+            socket.create_connection(("HOST", 443), 1)
+        except OSError:
+            pass
+    return pid
+if "mixpanel_data.local.zygote" in sys.orig_argv:
+    os.fork = leaving
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "guarded_command"),
+    [
+        (["-m", "a.b", "-m", "c"], ["-m", guarded.MODULE, "FILE", "a.b", "-m", "c"]),
+        (["-P", "-X", "utf8", "-m", "a.b"], ["-P", "-X", "utf8", "-m", guarded.MODULE, "FILE", "a.b"]),
+        (["-m", guarded.MODULE, "other", "a.b"], ["-m", guarded.MODULE, "other", "a.b"]),
+        (["-c", "pass", "-m", "a.b"], ["-c", "pass", "-m", "a.b"]),
+        (["-X", "-m", "program.py", "-m"], ["-X", "-m", "program.py", "-m"]),
+        ([], []),
+    ],
+)
+def test_a_guard_stands_before_a_module_and_before_nothing_else(
+    command: list[str], guarded_command: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "attempts"
+    found = guarded.behind([sys.executable, *command], file)
+    assert list(found) == [sys.executable, *(str(file) if word == "FILE" else word for word in guarded_command)]
+    assert guarded.behind(["/bin/node", "-m", "a.b"], file) == ("/bin/node", "-m", "a.b")
+
+
+def test_what_a_guarded_program_starts_is_behind_a_guard_too_and_nothing_is_afterwards(tmp_path: Path) -> None:
+    file, before = tmp_path / "attempts", subprocess.Popen.__init__
+    tries = [sys.executable, "-m", "timeit", "-n1", "-r1", TRY_AND_DIE.replace("192.0.2.1", "127.0.0.1")]
+    with guarded.children(file):
+        assert subprocess.run(tries, timeout=PATIENCE_S, check=False).returncode == -9
+        assert subprocess.check_output(["echo", "no Python"], text=True) == "no Python\n"
+    assert guarded.read(file) == ["elsewhere.invalid"]
+    assert subprocess.Popen.__init__ is before
 
 
 def test_this_process_is_not_in_one() -> None:

@@ -1,5 +1,6 @@
 """Reports of a run: the same findings for a person, for JUnit, for programs and as a page, whatever is in an answer."""
 
+import errno
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, expect
 
+from harness.cassettes.tape import AskedBack
 from harness.errors import HarnessError
 from harness.suite.answer import Answer
 from harness.suite.case import Kind
@@ -17,13 +19,24 @@ from harness.suite.expect import Miss
 from harness.suite.judge import Verdict, judge
 from harness.suite.page import FOLDED, OPEN, TEMPLATE, page
 from harness.suite.report import Layer, Report, Result, junit, text, write
+from tests.support import schemas
 from tests.support.page import PATIENCE_MS, chromium
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x00\x1b[31m & ]]>"
 
 
+ASKED = (
+    AskedBack("elicitation/create", {"message": f"Fetch {HOSTILE}?"}, {"action": "accept", "content": {"go": HOSTILE}}),
+    AskedBack(
+        "sampling/createMessage",
+        {"messages": [{"role": "user", "content": {"type": "text", "text": "Put it into words"}}]},
+        {"role": "assistant", "content": {"type": "text", "text": "It fell by 3 %."}},
+    ),
+)
+
+
 def result_of(number: int, *misses: Miss, layer: Layer | None = None) -> Result:
-    answer = Answer(failed=False, content={"result": HOSTILE})
+    answer = Answer(failed=False, content={"result": HOSTILE}, asked=ASKED[number : number + 1])
     return Result(Verdict(CASES[number], "http", answer, misses, 0.01 * number), upstream=number, layer=layer)
 
 
@@ -74,6 +87,9 @@ def test_json_holds_everything() -> None:
     assert [case["good"] for case in told["cases"]] == [True, False]
     assert told["cases"][1]["layer"]["name"] == "http"
     assert told["cases"][1]["upstream_calls"] == 1
+    assert [case["asked_back"][0]["reply"] for case in told["cases"]] == [dict(each.reply) for each in ASKED]
+    assert "asked_back" not in report_of(result_of(2)).to_dict()["cases"][0]
+    schemas.hold(["suite", "--json"], json.dumps(told), "")
     assert len(told["exemptions"]) == len(EXEMPTIONS)
 
 
@@ -88,6 +104,12 @@ def test_the_page_stands_alone_and_shows_nothing_of_an_answer_as_markup() -> Non
     assert f'href="#red-http-{CASES[1].id}"' in shown
     assert f'id="red-http-{CASES[1].id}"' in shown
     assert "All good" in page(report_of(result_of(0)))
+
+
+def test_the_page_shows_what_was_asked_back_and_what_was_answered() -> None:
+    shown = page(report_of(result_of(1), result_of(2)))
+    assert "sampling/createMessage: “Put it into words” <b>“It fell by 3 %.”</b>" in shown
+    assert shown.count('<td class="asked"></td>') == 1, "the other was asked nothing"
 
 
 MANY = report_of(
@@ -187,6 +209,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write(tmp_path / "new", "a directory")
     assert caught.value.code == "NOT_WRITTEN"
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["new", "report.html"]
+
+
+def test_where_nothing_can_be_written_or_removed_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for deed in ("write_text", "unlink"):
+        monkeypatch.setattr(Path, deed, refuses)
+    with pytest.raises(HarnessError) as error:
+        write(tmp_path / "page.html", "all")
+    assert (error.value.code, error.value.cause) == (
+        "NOT_WRITTEN",
+        f"{tmp_path / 'page.html'} cannot be written: Read-only file system",
+    )
 
 
 def test_a_judge_asks_every_expectation() -> None:

@@ -144,7 +144,9 @@ def test_a_sample_holds_by_every_other_way_over_http(suite: Run, monkeypatch: py
     assert report.good, text(report)
     went = {(each.verdict.way, each.case.id) for each in report.results}
     assert went == {(way, case.id) for way in others for case in cases if ways.cannot(way, case) is None}
-    assert {(way, case.id) for way in others for case in sample} <= went
+    silent = [case for case in sample if case.replies is None and case.samples is None]
+    assert {(way, case.id) for way in others for case in silent} <= went
+    assert {("sse", case.id) for case in sample} <= went, "one that asks back too, in the handshake era"
     assert sorted(started) == ["http", "sse"], "ways to one address share its host"
 
 
@@ -179,6 +181,14 @@ def test_a_run_of_nothing_is_not_green(suite: Run) -> None:
             suite(cases, **said)
         assert error.value.code == "NOTHING_TO_RUN"
         assert why in error.value.cause
+
+
+def test_what_is_among_the_tapes_and_is_none_makes_a_whole_run_red(tmp_path: Path) -> None:
+    for name in ("live/segmentation-by-browser.yaml", "live/segmentation--that-was.yaml", "facts.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert run._unused(run.Wish(tmp_path)) == ("live/segmentation--that-was", "live/segmentation-by-browser.yaml")
+    assert run._unused(run.Wish(TAPES)) == ()
 
 
 def test_what_no_tape_can_hold_holds_before_an_emulator(suite: Run) -> None:
