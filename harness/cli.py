@@ -3,9 +3,12 @@
 Everything heavier than the parser is imported by the command that needs it.
 """
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -26,8 +29,10 @@ from harness.commands import (
 )
 from harness.errors import Exit, HarnessError
 
+PROGRAM = "harness"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 app = typer.Typer(
-    name="harness",
+    name=PROGRAM,
     help="Run, watch and verify a Mixpanel MCP stack on this machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -38,6 +43,26 @@ for family in (life, logs, asking, ports, nginx, setting, docs, creds, record, s
     app.add_typer(family.app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from harness.output import write
+
+        write(f"harness version {version('mixpanel-data')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What every command line may begin with."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the rim at which errors become an envelope on standard error and an exit code.
 
@@ -46,13 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     json = "--json" in words
+    _lead_nowhere_what_is_closed()
     try:
         return _run(words)
     except HarnessError as error:
         return _tell(error, json=json)
     except typer.TyperException as error:
         what = error.format_message() or "no command"
-        usage = HarnessError("USAGE", what, fix="see harness --help", exit_code=Exit.USAGE)
+        # An error of usage knows which command it is about.
+        command = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        usage = HarnessError("USAGE", what, fix=f"see {command} --help", exit_code=Exit.USAGE)
         return _tell(usage, json=json)
     except BrokenPipeError:
         # Whoever read our output has gone; writing more, also at the interpreter's end, would only complain.
@@ -73,8 +101,21 @@ def _run(words: list[str]) -> int:
             fix="run it on Linux, in a container or a virtual machine; mp and mp-mcp-server run here too",
             exit_code=Exit.COULD_NOT_CHECK,
         )
-    code = app(words, standalone_mode=False)
+    code = app(words, prog_name=PROGRAM, standalone_mode=False)
     return int(code or 0)
+
+
+def _lead_nowhere_what_is_closed() -> None:
+    """Open the standard streams that the caller has closed: else the next file gets the number of one, and its text."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is the one that is given.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _tell(error: HarnessError, *, json: bool) -> int:
@@ -85,18 +126,29 @@ def _tell(error: HarnessError, *, json: bool) -> int:
 
 
 def _internal(error: Exception) -> HarnessError:
+    if isinstance(error, OSError) and error.errno in FULL:
+        return _full(error)
     report = "".join(traceback.format_exception(error))
     try:
         settings = begin.settings()
         secret = settings.environment.get("MP_SECRET")
-        where = str(begin.state(settings).note_crash(report.replace(secret, "…") if secret else report))
+        where = begin.state(settings).note_crash(report.replace(secret, "…") if secret else report)
+        fix = f"report it with the traceback, which is in {where}"
     except (HarnessError, OSError) as second:
-        where = f"nowhere, since {second}"
+        fix = f"report it; the traceback could not be kept: {second}"
     return HarnessError(
-        "INTERNAL",
-        f"harness itself failed: {type(error).__name__}",
-        fix=f"report it with the traceback, which is in {where}",
-        exit_code=Exit.COULD_NOT_CHECK,
+        "INTERNAL", f"harness itself failed: {type(error).__name__}", fix=fix, exit_code=Exit.COULD_NOT_CHECK
+    )
+
+
+def _full(error: OSError) -> HarnessError:
+    """Room that is wanting is no fault of the program, and a report of it could not be kept either."""
+    try:
+        kept_in = f", where the state is kept ({begin.settings().state_dir}) for one"
+    except HarnessError:
+        kept_in = ""
+    return HarnessError(
+        "NO_ROOM", f"{error.strerror}: {error.filename or 'a file'}", fix=f"make room{kept_in}; see harness doctor"
     )
 
 

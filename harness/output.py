@@ -1,25 +1,47 @@
 """What commands print: for a program one JSON value, for a person a few lines."""
 
+import json as codec
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 from harness.errors import HarnessError
 from harness.stack.state import as_json
+from harness.terminal import harmless
 
 LAST_LINES = "its last lines:"
+PLAIN = str.maketrans({"✓": "+", "✗": "x", "–": "-", "…": "...", "→": "->", "·": "|"})
+"""What the marks are where only a few letters can be shown."""
 
 
-def write(text: str) -> None:
-    """One text on standard output, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+def write(text: str, *, json: bool = False) -> None:
+    """One text on standard output, at once.
+
+    Args:
+        json: the text is JSON, and stays it where its letters have to be spelled otherwise
+
+    Raises:
+        HarnessError: NOT_WRITTEN
+        BrokenPipeError: whoever read has gone
+    """
+    try:
+        _put(sys.stdout, text, json=json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # At the interpreter's end it would be tried once more.
+        sys.stdout = None
+        raise HarnessError(
+            "NOT_WRITTEN",
+            f"standard output cannot be written to: {error.strerror}",
+            fix="make room there, or send it elsewhere",
+        ) from None
 
 
 def show(value: Any, text: str, *, json: bool) -> None:
     """The value for a program, or the text for a person."""
-    write(as_json(value) if json else text)
+    write(as_json(value) if json else text, json=json)
 
 
 def show_error(error: HarnessError, *, json: bool) -> None:
@@ -29,8 +51,27 @@ def show_error(error: HarnessError, *, json: bool) -> None:
     else:
         log = "".join(f"\n    {line}" for line in error.log)
         text = f"error: {error.cause} [{error.code}]\n  fix: {error.fix}" + (f"\n  {LAST_LINES}{log}" if log else "")
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    try:
+        _put(sys.stderr, text, json=json)
+    except OSError:
+        # Nobody can be told, here or at the interpreter's end; the exit code still says it.
+        sys.stderr = None
+
+
+def _put(stream: TextIO, text: str, *, json: bool) -> None:
+    text = harmless(text)
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        stream.write(spelled(text, stream.encoding, json=json) + "\n")
+    stream.flush()
+
+
+def spelled(text: str, encoding: str, *, json: bool) -> str:
+    """The same with the letters that an encoding has, all others by their numbers."""
+    if json:
+        return codec.dumps(codec.loads(text))
+    return text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def up_text(result: Mapping[str, Any], stack: str | None = None) -> str:
@@ -77,6 +118,8 @@ def status_text(result: Mapping[str, Any]) -> str:
             line += f"somebody else runs it, at {service['url']}"
         elif service["state"] == "died":
             line += f"{service['how']} (pid was {service['pid']}, port {service['port']})"
+        elif service["state"] == "halted":
+            line += f"{service['how']}, and answers nobody on port {service['port']}"
         elif service["pid"] is not None:
             since = datetime.fromisoformat(service["since"])
             line += (
@@ -89,6 +132,8 @@ def status_text(result: Mapping[str, Any]) -> str:
         lines.append(f"{'unknown':<10}pid {pids}: of this stack by their environment; harness up or down ends them")
     if any(service["state"] == "died" for service in result["services"]):
         lines.append("bring back what died: harness up; see why: harness logs")
+    elif any(service["state"] == "halted" for service in result["services"]):
+        lines.append("have what is halted go on: harness up")
     elif all(service["state"] == "stopped" for service in result["services"]) and not result["strays"]:
         lines.append("nothing is running; start it: harness up")
     return "\n".join(lines)

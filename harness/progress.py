@@ -3,10 +3,12 @@
 import io
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
 from harness import clock
+from harness.terminal import harmless
 
 
 class Progress(Protocol):
@@ -53,7 +55,7 @@ class Lines:
         if self._stream is None:
             return
         try:
-            self._stream.write(line + "\n")
+            self._stream.write(harmless(line) + "\n")
             self._stream.flush()
         except OSError:
             # The terminal or the reader of a pipe has gone; the work itself goes on, or is undone, all the same.
@@ -88,12 +90,12 @@ class Live:
 
     def note(self, text: str) -> None:
         """One line above the table."""
-        self._live.console.print(self._text(f"note: {text}", style="yellow"))
+        self._live.console.print(self._text(harmless(f"note: {text}"), style="yellow"))
 
     def stage(self, service: str, text: str) -> None:
         """The service's row, with a spinner."""
-        began = self._rows[service][2] if service in self._rows else clock.monotonic()
-        self._rows[service] = (False, text, began, 0.0)
+        was_done, _, began, _ = self._rows.get(service, (True, "", 0.0, 0.0))
+        self._rows[service] = (False, text, clock.monotonic() if was_done else began, 0.0)
 
     def done(self, service: str, text: str) -> None:
         """The service's row, with a tick."""
@@ -110,6 +112,7 @@ class LiveWhenItTakesTime:
 
     def __init__(self) -> None:
         self._inner: Progress = Lines(sys.stderr)
+        self._lock = threading.Lock()
 
     def note(self, text: str) -> None:
         """Passed on."""
@@ -117,8 +120,10 @@ class LiveWhenItTakesTime:
 
     def stage(self, service: str, text: str) -> None:
         """The first one brings the table."""
-        if isinstance(self._inner, Lines):
-            self._inner = Live()
+        # Services begin side by side, each in a thread of its own: the second one must not bring a second table.
+        with self._lock:
+            if isinstance(self._inner, Lines):
+                self._inner = Live()
         self._inner.stage(service, text)
 
     def done(self, service: str, text: str) -> None:

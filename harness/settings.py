@@ -4,6 +4,7 @@ What is said later wins: default, harness.toml, environment, option.
 """
 
 import os
+import re
 import tomllib
 import urllib.parse
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from harness.errors import Exit, HarnessError, nearest
 DISTRIBUTION = "mixpanel-data"
 FILE = "harness.toml"
 PREFIX = "HARNESS_"
+ACCOUNT = re.compile(r"//.*@")
+"""What stands before a host: nobody is told a password, not even that it has no place there."""
 DATA_SET = (
     "emulator.seed",
     "emulator.users",
@@ -120,6 +123,10 @@ class McpTable(_Table):
         if value is None:
             return None
         parts = urllib.parse.urlsplit(value)
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("should be an address such as http://10.0.0.5:8200/mcp") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("should be an address such as http://10.0.0.5:8200/mcp")
         if parts.username or parts.password:
@@ -398,6 +405,8 @@ def _from_file(path: Path) -> dict[str, tuple[Any, str]]:
         raise _bad(f"{path} cannot be read: {error}", "mend the file; every key in it is optional") from None
     found: dict[str, tuple[Any, str]] = {}
     for table, entries in content.items():
+        if not isinstance(entries, dict) and table in _table_names():
+            raise _bad(f"{path}: {table} is a table, and stands there as a value", f"write [{table}], its keys below")
         if not isinstance(entries, dict):
             raise _bad(f"{path}: {table} stands outside of a table", nearest(table, _table_names()))
         if table not in _table_names():
@@ -416,7 +425,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
     found: dict[str, tuple[Any, str]] = {}
     for entry, value in environment.items():
         if entry in names:
-            found[names[entry]] = (value, entry)
+            # Whoever clears a variable that is exported, or a workflow that has no value for it, leaves it empty.
+            found |= {names[entry]: (value, entry)} if value else {}
         elif entry.startswith(tables):
             raise _bad(f"there is no setting for the variable {entry}", nearest(entry, list(names)))
     return found
@@ -461,7 +471,7 @@ def _refusal(error: pydantic.ValidationError, explicit: Mapping[str, str]) -> Ha
         return _bad(message, "set another port in harness.toml or by HARNESS_MCP_PORT and its like")
     source = explicit.get(name, name)
     return _bad(
-        f"{name} cannot be {first['input']!r} (from {source})",
+        f"{name} cannot be {ACCOUNT.sub('//…@', repr(first['input']))} (from {source})",
         f"{message[0].lower()}{message[1:]}: {keys().get(name, name)}",
     )
 

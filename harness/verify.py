@@ -192,6 +192,10 @@ def _verify(state: StateDirectory, stack: Stack, service: Service) -> Verified:
         how = look.how_it_died(state, service.name, member)
         broken = {"code": "DIED", "cause": f"{service.name} died: {how}", "fix": "bring it back: harness up"}
         return Verified(service.name, shown, (Rung("process", _ms(began), None, broken),))
+    if member is not None and (still := look.how_it_is_halted(member)):
+        cause = f"{service.name} does nothing: {still}"
+        broken = {"code": "HALTED", "cause": cause, "fix": "have it go on: harness up"}
+        return Verified(service.name, shown, (Rung("process", _ms(began), None, broken),))
     rungs = [Rung("process", _ms(began), f"pid {member.process.pid}" if member else "somebody else's", None)]
     climb = readiness.Climb(row, place)
     for name in service.ladder:

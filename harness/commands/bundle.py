@@ -1,5 +1,6 @@
 """`bundle`: one file for a colleague, and such a file read."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,8 +45,9 @@ def _make(path: Path | None, *, json: bool) -> None:
     target = (path or Path(f"harness-bundle-{clock.now():%Y%m%dT%H%M%S}.zip")).absolute()
     raw = making.make(settings, begin.services(), error)
     archive.write(target, raw)
+    shown = shlex.quote(str(target))
     told = {"file": str(target), "bytes": len(raw)}
-    output.show(told, f"{target}, {len(raw):,} bytes; look into it first: harness bundle show {target}", json=json)
+    output.show(told, f"{target}, {len(raw):,} bytes; look into it first: harness bundle show {shown}", json=json)
 
 
 def _show(path: Path, log: str | None, *, json: bool) -> None:

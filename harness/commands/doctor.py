@@ -16,7 +16,7 @@ app = typer.Typer()
 @app.command()
 def doctor(
     *,
-    only: Annotated[list[str] | None, typer.Option("--only", help="A check's id; with all that it needs.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Ids of checks, separated by commas.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Do what is safe, and look again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask; needed without a terminal.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what --fix would do.")] = False,
@@ -37,7 +37,7 @@ def doctor(
     settings, services = begin.settings(), begin.services()
 
     def look() -> Examination:
-        return examine(settings, services, CHECKS, only or ())
+        return examine(settings, services, CHECKS, [name for each in only or () for name in each.split(",") if name])
 
     found = look()
     value = found.to_dict()
@@ -54,7 +54,9 @@ def doctor(
 
 @app.command()
 def explain(
-    words: Annotated[str, typer.Argument(metavar="ID|LINE", help="A check's id, or a line of a log in quotes.")],
+    words: Annotated[
+        str, typer.Argument(metavar="ID|LINE", help="The id of a check or a known issue, or a line of a log in quotes.")
+    ],
     json: begin.Json = False,
 ) -> None:
     """Say what a check, or a line of a log, means."""

@@ -1,5 +1,6 @@
 """`logs`: what the services wrote, with known issues marked as they pass, and logs from anywhere."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,9 @@ def logs(
     from harness import output
     from harness.doctor import known_issues
     from harness.doctor.known_issues.text import mark_text
+    from harness.progress import Lines
     from harness.stack import logs as written
+    from harness.stack.look import without_a_log
     from harness.stack.plan import check_names
 
     settings = begin.settings()
@@ -44,6 +47,15 @@ def logs(
     check_names(begin.services(), [service] if service else [])
     chosen = [service] if service else [each.name for each in begin.services()]
     there = chosen if follow else [name for name in chosen if elsewhere.get(name, state.log(name)).exists()]
+    removed = [name for name in without_a_log(state) if name in chosen and name not in elsewhere]
+    if removed and there and not json:
+        Lines(sys.stderr).note(f"removed while its service runs: the log of {', '.join(removed)}")
+    if not there and removed:
+        raise HarnessError(
+            "LOG_REMOVED",
+            f"the log of {', '.join(removed)} was removed while it runs, and what it writes is lost",
+            fix="begin a new one: harness restart " + " ".join(removed),
+        )
     if not there:
         raise HarnessError(
             "NO_LOGS", "nothing was started here yet", fix="start it: harness up", exit_code=Exit.NOT_RUNNING

@@ -25,7 +25,8 @@ def show(context: typer.Context, json: begin.Json = False, stack: begin.StackNam
     settings = begin.running_settings()
     found = holders.survey(begin.state(settings), of_stack(begin.services(), settings), settings)
     rows: list[dict[str, Any]] = [each.to_dict() for each in found]
-    output.show({"ports": rows}, "\n".join(str(each) for each in found), json=json)
+    text = "\n".join(str(each) for each in found) or "none yet: this stack chooses its ports when it comes up"
+    output.show({"ports": rows}, text, json=json)
 
 
 @ports.command()

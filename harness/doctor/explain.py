@@ -1,11 +1,11 @@
-"""`harness explain`: a check by its id, or a line of a log from anywhere."""
+"""`harness explain`: a check or a known issue by its id, or a line of a log from anywhere."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from harness.doctor import catalogue
 from harness.doctor.check import Check
-from harness.doctor.known_issues import Finding, match
+from harness.doctor.known_issues import KNOWN_ISSUES, Finding, match
 from harness.errors import Exit, HarnessError, nearest
 
 
@@ -40,7 +40,7 @@ class Explained:
 
 
 def explain(words: str) -> Explained:
-    """What is known of a check's id or of a pasted line.
+    """What is known of a check's id, of a known issue's, or of a pasted line.
 
     Raises:
         HarnessError: NOT_KNOWN (exit 2)
@@ -49,13 +49,15 @@ def explain(words: str) -> Explained:
     if check is not None:
         return Explained(check, ())
     found = match(words.splitlines())
+    found = found or [Finding(issue, issue.weight, "", 0, "", 0) for issue in KNOWN_ISSUES if issue.id == words.strip()]
     if found:
         return Explained(None, tuple(found))
     is_id = " " not in words.strip()
+    ids = [each.id for each in catalogue.CHECKS] + [issue.id for issue in KNOWN_ISSUES]
     raise HarnessError(
         "NOT_KNOWN",
-        f"nothing is known of {words[:200]!r}: it is no check's id, and no known issue shows in it",
-        fix=nearest(words.strip(), [each.id for each in catalogue.CHECKS])
+        f"nothing is known of {words[:200]!r}: it is the id of no check and no known issue, and none shows in it",
+        fix=nearest(words.strip(), ids)
         if is_id
         else "paste the line as it stands in the log; look at the whole log: harness logs --scan FILE",
         exit_code=Exit.USAGE,

@@ -10,6 +10,7 @@ from harness.doctor.sight import Sight
 from harness.progress import Lines
 from harness.stack import look, processes
 from harness.stack.down import end_service
+from harness.stack.state import Member
 from harness.stack.up import LOCK_WAIT_S, Wish, up
 
 
@@ -29,6 +30,16 @@ def restart(sight: Sight, name: str, *, safe: bool = True) -> Run:
         up(sight.settings, sight.catalogue, Wish(again=(name,)), progress=Lines(io.StringIO()))
 
     return Run(f"ends it and starts it again: harness restart {name}", apply, safe=safe)
+
+
+def go_on(member: Member) -> Run:
+    """Have what is halted of a service go on from where it is."""
+
+    def apply() -> None:
+        for who in processes.halted(member):
+            processes.let_go_on(who)
+
+    return Run("has it go on from where it is: SIGCONT", apply)
 
 
 def end_strays(sight: Sight) -> Run:

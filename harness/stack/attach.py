@@ -18,6 +18,7 @@ from harness.stack.plan import Condition
 from harness.stack.service import Service
 from harness.stack.state import Stack, StateDirectory, as_json
 from harness.stack.up import LOCK_WAIT_S, Wish, up
+from harness.terminal import harmless
 
 LOOK_EVERY_S = 0.2
 COLOURS = (36, 35, 32, 33, 34, 31)
@@ -69,13 +70,6 @@ class _Screen:
                 # Nor is anything that would be shown after this.
                 self.gone.set()
         return False
-
-
-def harmless(line: str) -> str:
-    """A line without what a terminal would take for an order: control characters are shown by their numbers."""
-    return "".join(
-        each if each == "\t" or each.isprintable() else each.encode("unicode_escape").decode() for each in line
-    )
 
 
 def attach(settings: Settings, services: Sequence[Service], wish: Wish, *, json: bool) -> Exit:

@@ -65,7 +65,7 @@ class Freed:
 
 
 def survey(state: StateDirectory, services: Sequence[Service], settings: Settings) -> tuple[Holder, ...]:
-    """Every port of the stack as it is now: those of a running one, else those of the settings."""
+    """Every port of the stack as it is now: of a running one, else of the settings where those will hold."""
     stack = state.read()
     return tuple(look_at(state, stack, name, port) for name, port in _ports(stack, services, settings).items())
 
@@ -170,7 +170,11 @@ class _Release:
 
 
 def _ports(stack: Stack | None, services: Sequence[Service], settings: Settings) -> dict[str, int]:
-    found = {service.name: service.port(settings) for service in services if not service.elsewhere(settings)}
+    here = [service for service in services if not service.elsewhere(settings)]
+    if stack is None and settings.chooses_ports:
+        # Whoever holds the usual ports may be another stack, and is in nobody's way.
+        here = [service for service in here if service.port_setting in settings.explicit]
+    found = {service.name: service.port(settings) for service in here}
     return found | ({name: member.port for name, member in stack.members.items()} if stack else {})
 
 

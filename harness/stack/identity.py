@@ -41,6 +41,11 @@ class Identity:
         # Programs such as npm and nginx rewrite their command, and some of them keep the environment.
         return now == self.command or read_environment(self.pid).get(RUN_ID) == self.run_id or self._is_our_nginx(now)
 
+    def is_halted(self) -> bool:
+        """Whether this very process lives and is kept from running: by SIGSTOP, or by Ctrl-Z in its terminal."""
+        stat = read_stat(self.pid)
+        return stat is not None and stat.state == "T" and self.is_alive()
+
     def _is_our_nginx(self, now: tuple[str, ...]) -> bool:
         if not now or "nginx" not in now[0]:
             return False

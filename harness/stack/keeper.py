@@ -6,8 +6,10 @@ takes nothing with it when it is killed: the service then runs on, and only its 
     keeper.py RECORD OLDER_LOG LOG_LIMIT_BYTES LOOK_EVERY_S COMMAND ARGUMENT…
 """
 
+import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -25,7 +27,7 @@ def write(path: str, record: dict[str, Any]) -> None:
 
 
 def bound(limit: int, older: str) -> None:
-    """Move a log that has grown too large aside and go on from its start.
+    """Move the end of a log that has grown too large aside and go on from its start.
 
     Standard output is the log, opened for appending, so that the service's next line lands at the new end. Lines
     written between copy and cut are lost; a service that could only write through a keeper would die with it.
@@ -34,12 +36,17 @@ def bound(limit: int, older: str) -> None:
     if size <= limit:
         return
     aside = f"{older}.{os.getpid()}"
-    target = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    at = 0
-    while at < size and (sent := os.sendfile(target, 1, at, size - at)):
-        at += sent
-    os.close(target)
-    os.replace(aside, older)
+    try:
+        target = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        at = size - limit
+        while at < size and (sent := os.sendfile(target, 1, at, size - at)):
+            at += sent
+        os.close(target)
+        os.replace(aside, older)
+    except OSError:
+        # On a full disk, say: there what is older is given up, for the log to go on.
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
     os.ftruncate(1, 0)
 
 
@@ -56,8 +63,14 @@ def main(arguments: list[str]) -> int:
         "error": None,
     }
     watched = {signal.SIGCHLD, *FORWARDED}
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Numbers of signals come by a pipe: sigtimedwait hands out an arbitrary one when it is halted and goes on late.
+    arrived, wake = os.pipe()
+    for end in (arrived, wake):
+        os.set_blocking(end, False)
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    for each in watched:
+        signal.signal(each, lambda *_: None)
     try:
         pid = os.posix_spawn(
             command[0], command, os.environ, setsigmask=(), setsigdef=(*FORWARDED, signal.SIGPIPE, signal.SIGXFSZ)
@@ -67,12 +80,12 @@ def main(arguments: list[str]) -> int:
         return 127
     record["pid"] = pid
     write(path, record)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
     while True:
-        caught = signal.sigtimedwait(watched, float(every))
-        if caught is not None and caught.si_signo != signal.SIGCHLD:
-            # The service has not been waited for, so its pid cannot be anybody else's.
-            os.kill(pid, caught.si_signo)
-            continue
+        for number in os.read(arrived, 64) if select.select([arrived], [], [], float(every))[0] else b"":
+            if number in FORWARDED:
+                # The service has not been waited for, so its pid cannot be anybody else's.
+                os.kill(pid, number)
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)

@@ -15,6 +15,7 @@ from harness.stack.services import Service, for_target
 from harness.stack.state import Member, Stack, StateDirectory
 from harness.stack.timing import Timing
 
+HALTED = "halted"
 RECORD_WAIT_S = 5.0
 """Only a keeper that is itself held up takes so long: one that is gone is not waited for."""
 
@@ -23,9 +24,9 @@ RECORD_WAIT_S = 5.0
 class ServiceStatus:
     """One service as it is now.
 
-    state: up, starting, died, stopped, or elsewhere for one that somebody else runs
+    state: up, starting, halted, died, stopped, or elsewhere for one that somebody else runs
     since: its start, ISO instant in UTC; uptime_s: seconds since then while it lives
-    how: how it ended, when it died
+    how: how it ended, when it died; what of it is kept from running, when it is halted
     """
 
     name: str
@@ -57,7 +58,7 @@ class Status:
     @property
     def exit_code(self) -> Exit:
         """Good while all that was started lives, failed when something died, not running when there is nothing."""
-        if any(service.state == Condition.DIED.value for service in self.services) or self.strays:
+        if any(service.state in (Condition.DIED.value, HALTED) for service in self.services) or self.strays:
             return Exit.FAILED
         living = (Condition.UP.value, Condition.STARTING.value, Condition.ELSEWHERE.value)
         if any(service.state in living for service in self.services):
@@ -98,6 +99,21 @@ def how_it_died(state: StateDirectory, service: str, member: Member) -> str:
         clock.sleep(processes.POLL_S)
 
 
+def how_it_is_halted(member: Member) -> str | None:
+    """Which processes of a service live and are kept from running, None where none is."""
+    pids = _pids(processes.halted(member))
+    if not pids:
+        return None
+    return f"pid {', '.join(map(str, pids))} {'is' if len(pids) == 1 else 'are'} halted, as by SIGSTOP"
+
+
+def without_a_log(state: StateDirectory) -> tuple[str, ...]:
+    """The services that live and whose log somebody has removed: what they write is lost."""
+    stack = state.read()
+    members = stack.members.items() if stack else ()
+    return tuple(name for name, member in members if processes.is_up(member) and not state.log(name).exists())
+
+
 def strays(state: StateDirectory, stack: Stack | None) -> set[Identity]:
     """Living processes of this state directory that are no part of a recorded and living service."""
     members = stack.members.values() if stack else ()
@@ -116,7 +132,7 @@ def running(state: StateDirectory, services: Sequence[Service], name: str) -> tu
     """A service that lives or is somebody else's, and where it is.
 
     Raises:
-        HarnessError: NOT_RUNNING (exit 7), saying how it died if it did
+        HarnessError: NOT_RUNNING (exit 7), saying how it died if it did; HALTED
     """
     stack = state.read()
     member = stack.members.get(name) if stack else None
@@ -132,6 +148,8 @@ def running(state: StateDirectory, services: Sequence[Service], name: str) -> tu
         raise HarnessError(
             "NOT_RUNNING", f"{name} died: {how}", fix="bring it back: harness up", exit_code=Exit.NOT_RUNNING
         )
+    if still := how_it_is_halted(member):
+        raise HarnessError("HALTED", f"{name} does nothing: {still}", fix="have it go on: harness up")
     return service, member.port
 
 
@@ -171,15 +189,17 @@ def _service_status(state: StateDirectory, name: str, member: Member | None) -> 
         how = how_it_died(state, name, member)
         return ServiceStatus(name, found.value, member.process.pid, member.port, member.url, member.started_at, how=how)
     uptime_s = (clock.now() - datetime.fromisoformat(member.started_at).astimezone(UTC)).total_seconds()
+    still = how_it_is_halted(member)
     return ServiceStatus(
         name,
-        found.value,
+        HALTED if still else found.value,
         member.process.pid,
         member.port,
         member.url,
         member.started_at,
         round(uptime_s, 1),
         member.ready_s,
+        still,
     )
 
 

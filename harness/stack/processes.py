@@ -228,6 +228,8 @@ def end(look: Callable[[], set[Identity]], grace_s: float) -> set[Identity]:
             for who in living - asked:
                 if not _is_keeper(who):
                     send(who, signal.SIGTERM)
+                # One that is halted could neither end in order nor write down how its service did.
+                let_go_on(who)
             asked |= living
             faultpoints.reach("down.signalled")
         clock.sleep(POLL_S)
@@ -236,6 +238,16 @@ def end(look: Callable[[], set[Identity]], grace_s: float) -> set[Identity]:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(who.pid, os.WNOHANG)
     return set()
+
+
+def halted(member: Member) -> set[Identity]:
+    """What of a service is kept from running (SIGSTOP, Ctrl-Z): itself, its keeper, or something that they started."""
+    return {who for who in tree({member.process, member.keeper}) if who.is_halted()}
+
+
+def let_go_on(who: Identity) -> None:
+    """Have a halted process go on from where it is."""
+    send(who, signal.SIGCONT)
 
 
 def send(who: Identity, number: signal.Signals) -> None:

@@ -90,6 +90,9 @@ def take(work: Work, step: Step) -> None:
         member = _start(work, service)
     else:
         member = work.stack.members[name]
+        for who in processes.halted(member):
+            work.note(f"{name} was halted, as by SIGSTOP: pid {who.pid} goes on")
+            processes.let_go_on(who)
         if step.deed is Deed.KEEP and readiness.answers(service, member.port, work.deadline):
             work.progress.done(name, f"already up at {member.url}")
             return

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 def test_the_copilots_own_tests_pass() -> None:
     tests = sorted(str(path.relative_to(COPILOT)) for path in (COPILOT / "tests").glob("*.test.ts"))
     done = subprocess.run(
-        [NODE, "--test", *tests], cwd=COPILOT, capture_output=True, text=True, timeout=240, check=False
+        [NODE, "--test", *tests], cwd=COPILOT, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"^ℹ pass (\d+)$|^# pass (\d+)$", done.stdout, re.MULTILINE)
@@ -26,7 +26,7 @@ def test_the_copilot_is_typed_without_exception() -> None:
     compiler = COPILOT / "node_modules/typescript/bin/tsc"
     done = subprocess.run(
         [NODE, compiler, "--noEmit", "--strict", "-p", "."],
-        cwd=COPILOT, capture_output=True, text=True, timeout=240, check=False,
+        cwd=COPILOT, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     ours = [

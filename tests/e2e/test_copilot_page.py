@@ -164,6 +164,33 @@ def test_markup_in_data_is_text(page: Page) -> None:
     assert page.locator("main script, main b").count() == 0
 
 
+def test_what_is_long_or_much_or_reads_from_the_right_keeps_to_the_window(page: Page) -> None:
+    word, arabic = "Supercalifragilistic" * 40, "ما هي الأحداث الأكثر شيوعًا أمس؟"
+    answer = {
+        "series": {name: {f"2025-06-{day:02}": day - 9 for day in range(1, 31)} for name in (word, arabic)},
+        "rows": [{word: word, "name": arabic, "count": number} for number in range(1000)],
+    }
+    text = f"{arabic}\n\n- {arabic}\n- {word}"
+    chunks: list[dict[str, Any]] = [
+        {"type": "tool-input-available", "toolCallId": "1", "toolName": word, "input": {word: word}},
+        {"type": "tool-output-available", "toolCallId": "1", "output": {"structuredContent": answer}},
+        {"type": "text-start", "id": "t"},
+        {"type": "text-delta", "id": "t", "delta": text},
+    ]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    page.route("**/api/chat", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    page.set_viewport_size({"width": 320, "height": 800})
+    told = ask(page, arabic)
+    expect(told.get_by_role("img", name="Line chart")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    # What lies below 0 is drawn within the picture.
+    assert told.locator("polyline").first.evaluate("line => line.getBBox().y + line.getBBox().height <= 240")
+    assert told.locator(".words p").first.evaluate("one => getComputedStyle(one).direction") == "rtl"
+    told.get_by_role("button", name="Show 200 of 1000 rows").click()
+    expect(told).to_contain_text("These are the first 200 of 1000 rows.")
+    in_every_look(page, "4-hostile")
+
+
 def test_a_server_that_is_killed_is_told_and_the_next_question_works_after_harness_up(page: Page, whole: Whole) -> None:
     with going_wrong(whole.emulator, SLOW):
         begin(page, f"segmentation event=Search from_date={YESTERDAY} to_date={YESTERDAY} unit=week")

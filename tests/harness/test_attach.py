@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 
 from harness.stack import attach, ports
-from harness.stack.attach import harmless
+from harness.terminal import harmless
 from tests.support.standin import SCRIPT, StandIn, standin, wait_until
 
 
@@ -171,5 +171,5 @@ def test_with_json_each_line_is_one_value(stack: StandIn) -> None:
 
 def test_a_line_gives_a_terminal_no_orders() -> None:
     assert harmless("plain ✓\ttabbed") == "plain ✓\ttabbed"
-    assert harmless("\x1b]0;owned\x07") == "\\x1b]0;owned\\x07"
+    assert harmless("\x1b]0;owned\x07") == "\\u001b]0;owned\\u0007"
     assert len(attach.COLOURS) == len(set(attach.COLOURS))

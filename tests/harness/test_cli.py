@@ -1,13 +1,16 @@
 """The rim: exit codes, envelopes, what is imported, and how long it takes."""
 
+import errno
 import json
 import subprocess
 import sys
+import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import cli, progress
 from harness.errors import MEANINGS, Exit
 
 ROOT = Path(__file__).parents[2]
@@ -161,3 +164,122 @@ def test_progress_is_a_table_on_a_terminal(tmp_path: Path, variables: dict[str, 
     assert "mcp" in text
     assert "✓" in text
     assert ("\x1b[32m" in text) is coloured
+
+
+def test_services_that_begin_side_by_side_share_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[object] = []
+    stages: list[str] = []
+    shown = progress.LiveWhenItTakesTime()
+    second = threading.Thread(target=shown.stage, args=("nginx", "starting"))
+
+    class Table:
+        """Brought for the first service; while it is, the second one begins, and is given time to bring its own."""
+
+        def __init__(self) -> None:
+            tables.append(self)
+            if len(tables) == 1:
+                second.start()
+                second.join(0.2)
+
+        def stage(self, service: str, _text: str) -> None:
+            stages.append(service)
+
+    monkeypatch.setattr(progress, "Live", Table)
+    shown.stage("emulator", "starting")
+    second.join()
+    assert len(tables) == 1
+    assert sorted(stages) == ["emulator", "nginx"]
+
+
+def run_by_a_shell(words: str, tmp_path: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """A command line as a shell runs it, `harness` and its redirections in it."""
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "HARNESS_STATE_DIR": "state",
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", words],
+        env={**environment, **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_leads_nowhere_and_no_file_takes_its_place(closed: str, tmp_path: Path) -> None:
+    said = run_by_a_shell(f"harness status {closed}; echo $? >code; harness down {closed}; echo $? >>code", tmp_path)
+    assert (tmp_path / "code").read_text().split() == ["7", "7"], said
+    assert (tmp_path / "state" / "lock").read_text().isdecimal(), "nothing but the pid of who held it"
+
+
+def test_an_output_that_takes_nothing_is_named_and_nothing_crashes(tmp_path: Path) -> None:
+    said = run_by_a_shell("harness settings >/dev/full", tmp_path)
+    assert said.returncode == 1
+    assert said.stderr == (
+        "error: standard output cannot be written to: No space left on device [NOT_WRITTEN]\n"
+        "  fix: make room there, or send it elsewhere\n"
+    )
+    assert run_by_a_shell("harness down 2>/dev/full", tmp_path).returncode == 7
+
+
+def test_letters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
+    # The directory's name is in what is printed.
+    (tmp_path / "Büro").mkdir()
+    old = {"PYTHONIOENCODING": "ascii", "HARNESS_STATE_DIR": str(tmp_path / "Büro")}
+    told = run_by_a_shell("harness doctor --only state.directory,node.version", tmp_path, **old)
+    assert told.stdout.isascii()
+    assert "+ node.version" in told.stdout
+    assert "B\\xfcro" in told.stdout
+    shown = run_by_a_shell("harness settings --json", tmp_path, **old)
+    assert shown.stdout.isascii()
+    assert json.loads(shown.stdout)["state_dir"] == str(tmp_path / "Büro")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"harness version {version('mixpanel-data')}\n"
+
+
+def test_an_error_of_usage_leads_to_the_help_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ports", "free", "99999", "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["fix"] == "see harness ports free --help"
+    assert cli.main(["stauts", "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["fix"] == "see harness --help"
+
+
+def test_a_known_issue_is_explained_by_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "get-sse-refused", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["issues"]
+    assert (found["id"], found["check"], found["count"]) == ("get-sse-refused", "mcp.sse", 0)
+    assert cli.main(["explain", "get-sse-refuse", "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["fix"].startswith("did you mean get-sse-refused")
+
+
+def test_a_full_disk_is_told_as_such(
+    own_state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("harness.stack.state.StateDirectory.lock", full)
+    assert cli.main(["down", "--json"]) == 1
+    told = json.loads(capsys.readouterr().err)
+    assert (told["code"], told["cause"]) == ("NO_ROOM", "No space left on device: a file")
+    assert str(own_state) in told["fix"]
+    assert not list(own_state.rglob("crash-*"))
+
+
+def test_what_begins_again_is_timed_anew(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 100.0
+    monkeypatch.setattr("harness.clock.monotonic", lambda: now)
+    table = progress.Live()
+    for at, step, text in [(101, table.stage, "ending"), (108, table.done, "ended"), (110, table.stage, "starting")]:
+        now = float(at)
+        step("mcp", text)
+    now = 113.0
+    table.done("mcp", "ready")
+    table.close()
+    assert capsys.readouterr().err.split()[-2:] == ["3.0", "s"]

@@ -13,7 +13,7 @@ from select import select
 
 import pytest
 
-from harness.stack import identity, ports
+from harness.stack import identity, ports, processes
 from harness.stack.look import how_it_died
 from harness.stack.state import Record, StateDirectory
 from tests.support.ports import free_port
@@ -184,6 +184,44 @@ def test_a_stack_outlives_its_keepers(running: StandIn) -> None:
     assert running.is_empty()
 
 
+def halt(pid: int) -> None:
+    """SIGSTOP, and wait until the kernel has done it."""
+    kill(pid, signal.SIGSTOP)
+    wait_until(lambda: (stat := identity.read_stat(pid)) is not None and stat.state == "T", "the halt")
+
+
+def test_what_is_halted_is_told_as_such_and_up_has_it_go_on(running: StandIn) -> None:
+    member = running.stack.members["mcp"]
+    halt(member.process.pid)
+    halt(member.keeper.pid)
+    status = running.run("status", "--json")
+    assert status.code == 1
+    assert [each["state"] for each in status.json()["services"]] == ["up", "halted"]
+    pids = ", ".join(map(str, sorted((member.process.pid, member.keeper.pid))))
+    assert status.json()["services"][1]["how"] == f"pid {pids} are halted, as by SIGSTOP"
+    assert "have what is halted go on: harness up" in running.run("status").out
+    (rung,) = running.run("verify", "--json").json()["services"][1]["rungs"]
+    assert rung["broken"]["code"] == "HALTED"
+    call = running.run("call", "list_events", "--json")
+    assert (call.code, call.error()["code"]) == (1, "HALTED")
+    up = running.run("up", "--json")
+    assert [each["deed"] for each in up.json()["services"]] == ["keep", "keep"]
+    assert [note for note in up.json()["notes"] if "goes on" in note and str(member.process.pid) in note]
+    assert running.pid("mcp") == member.process.pid
+    assert running.run("status").code == 0
+
+
+def test_what_is_halted_ends_in_order_all_the_same(running: StandIn) -> None:
+    member = running.stack.members["mcp"]
+    halt(member.process.pid)
+    halt(member.keeper.pid)
+    # Without a grace period that matters: it ends by what it is asked, not by what nobody survives.
+    assert processes.end(lambda: processes.members_of(running.state, running.stack, "mcp"), grace_s=600.0) == set()
+    record = running.state.record("mcp")
+    assert record is not None
+    assert record.signal == "SIGTERM"
+
+
 def test_down_ends_the_stubborn_and_their_children(stack: StandIn) -> None:
     hard = {"STANDIN_MCP": "--stubborn --child", "HARNESS_STACK_GRACE_S": "0.2"}
     assert stack.run("up", **hard).code == 0
@@ -283,10 +321,11 @@ def test_a_wait_ends_at_its_deadline(stack: StandIn) -> None:
 
 def test_a_service_that_lives_but_does_not_answer_is_waited_for_and_not_restarted(running: StandIn) -> None:
     pid = running.pid("mcp")
-    kill(pid, signal.SIGSTOP)
+    silent = running.state.path / "silent"
+    silent.touch()
     hung = running.run("up", "--json", "--deadline", "0.5")
     assert (hung.code, hung.error()["code"]) == (124, "NOT_READY")
-    kill(pid, signal.SIGCONT)
+    silent.unlink()
     assert [each["deed"] for each in running.run("up", "--json").json()["services"]] == ["keep", "keep"]
     assert running.pid("mcp") == pid
 
@@ -301,7 +340,6 @@ def test_a_service_that_lives_but_does_not_answer_is_waited_for_and_not_restarte
     ],
 )
 def test_verify_tells_apart_what_answers_on_a_port(running: StandIn, oddity: str, code: str, said: str) -> None:
-    kill(running.pid("mcp"), signal.SIGSTOP)
     member = running.stack.members["mcp"]
     script = str(Path(__file__).parents[1] / "support" / "standin_service.py")
     with subprocess.Popen(
@@ -455,6 +493,17 @@ def test_call_answers_and_tells_a_tools_error(running: StandIn) -> None:
     assert (unknown.code, unknown.error()["fix"]) == (2, "did you mean list_events?")
     late = running.run("call", "wait", "--timeout", "0.5", "--json")
     assert (late.code, late.error()["code"]) == (124, "TIMEOUT")
+
+
+def test_a_log_that_is_removed_while_its_service_runs_is_told(running: StandIn) -> None:
+    running.state.log("mcp").unlink()
+    alone = running.run("logs", "mcp", "--json")
+    assert (alone.code, alone.error()["code"]) == (1, "LOG_REMOVED")
+    assert alone.error()["fix"] == "begin a new one: harness restart mcp"
+    beside = running.run("logs")
+    assert beside.code == 0
+    assert "emulator begins" in beside.out
+    assert beside.err == "note: removed while its service runs: the log of mcp\n"
 
 
 def test_logs_show_the_last_lines_and_follow_new_ones(running: StandIn) -> None:

@@ -2,16 +2,18 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.doctor.log_scan import scan_run
-from harness.stack import logs
+from harness.stack import identity, logs
 from harness.stack.processes import KEEPER
 from harness.stack.state import StateDirectory, older
 from tests.support.standin import StandIn, standin, wait_until
@@ -71,15 +73,15 @@ def test_plain_words_are_no_error() -> None:
 
 UNTIL_CUT = """
 import os, sys, time
-size = 0
-while os.fstat(1).st_size >= size:
+size, keeper = 0, os.getppid()
+while os.fstat(1).st_size >= size and os.getppid() == keeper:
     size = os.fstat(1).st_size
     print("x" * 99, flush=True)
     time.sleep(0.005)
 print("after", flush=True)
 sys.exit(3)
 """
-"""Writes until its log has become smaller, however long its keeper takes to look."""
+"""Writes until its log has become smaller, however long its keeper takes to look; not without one."""
 
 
 def test_a_keeper_keeps_the_log_bounded_and_writes_down_the_end(state: StateDirectory) -> None:
@@ -92,8 +94,21 @@ def test_a_keeper_keeps_the_log_bounded_and_writes_down_the_end(state: StateDire
     assert found is not None
     assert (found.exit_status, found.signal) == (3, None)
     assert path.read_text().endswith("after\n")
-    assert path.stat().st_size < 2000 < older(path).stat().st_size
+    assert path.stat().st_size < 2000 == older(path).stat().st_size, "of what was written only the end is kept"
     assert not list(path.parent.glob("*.1.*"))
+
+
+def test_a_keeper_that_cannot_keep_what_is_older_keeps_the_log_bounded_all_the_same(state: StateDirectory) -> None:
+    path, nowhere = state.log("mcp"), state.path / "no" / "such" / "place"
+    command = [sys.executable, "-I", "-S", str(KEEPER), str(state.record_path("mcp")), str(nowhere), "2000", "0.02"]
+    with path.open("a+") as log:
+        keeper = subprocess.Popen([*command, sys.executable, "-I", "-S", "-c", UNTIL_CUT], stdout=log, stderr=log)
+        assert keeper.wait(120) == 0
+    found = state.record("mcp")
+    assert found is not None
+    assert found.exit_status == 3
+    assert path.read_text().endswith("after\n")
+    assert path.stat().st_size < 2000
 
 
 def test_a_keeper_says_what_cannot_be_started(state: StateDirectory) -> None:
@@ -105,21 +120,36 @@ def test_a_keeper_says_what_cannot_be_started(state: StateDirectory) -> None:
     assert found.error == "/no/such/program: No such file or directory"
 
 
-def test_a_keeper_passes_signals_on(state: StateDirectory) -> None:
+@pytest.mark.parametrize("halts", [0, 5])
+def test_a_keeper_passes_signals_on_also_after_it_was_halted(state: StateDirectory, halts: int) -> None:
     record, path = state.record_path("mcp"), state.log("mcp")
     code = (
-        "import signal, sys, threading; signal.signal(1, lambda *_: sys.exit(7)); print('set', flush=True);"
-        "threading.Event().wait()"
+        "import os, signal, sys, time; signal.signal(1, lambda *_: sys.exit(7)); print('set', flush=True)\n"
+        "keeper = os.getppid()\n"
+        "while os.getppid() == keeper: time.sleep(0.05)"
     )
-    command = [sys.executable, "-I", "-S", str(KEEPER), str(record), str(older(path)), "2000", "5"]
+    command = [sys.executable, "-I", "-S", str(KEEPER), str(record), str(older(path)), "2000", "0.02"]
     with path.open("a+") as log:
         keeper = subprocess.Popen([*command, sys.executable, "-I", "-S", "-c", code], stdout=log, stderr=log)
     wait_until(lambda: "set" in path.read_text(), "the handler")
+    for _ in range(halts):
+        keeper.send_signal(signal.SIGSTOP)
+        wait_until(lambda: is_halted(keeper.pid), "the halt")
+        # Longer than it waits from one look to the next.
+        time.sleep(0.05)
+        keeper.send_signal(signal.SIGCONT)
+        wait_until(lambda: not is_halted(keeper.pid), "the keeper's going on")
     keeper.send_signal(1)
     assert keeper.wait(60) == 0
     found = state.record("mcp")
     assert found is not None
     assert found.exit_status == 7
+    assert path.read_text() == "set\n", "neither of the two has complained"
+
+
+def is_halted(pid: int) -> bool:
+    stat = identity.read_stat(pid)
+    return stat is not None and stat.state == "T"
 
 
 @pytest.fixture

@@ -144,6 +144,9 @@ def test_a_stack_with_a_name_stands_beside_the_one_without(stack: StandIn) -> No
         }
     assert stack.run("down", "--stack", "one").code == 0
     assert stack.run("down", "--stack", "two").code == 0
+    assert stack.run("ports", "--stack", "one", "--json").json() == {"ports": []}
+    assert "chooses its ports" in stack.run("ports", "--stack", "one").out
+    assert stack.run("ports", "free", "--take-port", "--stack", "one", "--json").json()["ended"] == []
     assert stack.run("status").code == 0, "the one without a name runs on"
     assert stack.run("env", "--stack", "one", "--json").error()["code"] == "NOT_RUNNING"
 
@@ -195,3 +198,13 @@ def test_a_row_reads_as_a_line() -> None:
     row = holders.Holder("mcp", 8200, holders.FREE, None, 0)
     assert str(row).split() == ["8200", "mcp", "free"]
     assert json.dumps(row.to_dict())
+
+
+def test_what_a_stranger_is_called_gives_the_terminal_no_orders(stack: StandIn) -> None:
+    with stranger(stack.nginx_port, "\x1b]0;owned\x07", os.fsdecode(b"caf\xe9")):
+        said = [stack.run("ports").out, stack.run("ports", "--json").out, stack.run("up", "nginx").err]
+        (owner,) = [row["owner"] for row in json.loads(said[1])["ports"] if row["owner"]]
+        assert owner["command"].endswith(" \x1b]0;owned\x07 caf\udce9")
+    for text in said:
+        assert "\\u001b]0;owned\\u0007 caf\\udce9" in text
+        assert text.replace("\n", "").isprintable()

@@ -180,4 +180,4 @@ def test_no_line_takes_for_ever(line: str) -> None:
     redactor.text(line)
     redactor.learn(line)
     # A pattern that backs up would take hours for a line of this length.
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 60

@@ -57,6 +57,8 @@ def test_a_path_is_meant_from_where_it_was_said(checkout: Path) -> None:
         ("[mcp]\nport = 8201", "should differ"),
         ("[emulator]\nnow = 'noon'", "ISO 8601"),
         ("[emulator", "cannot be read"),
+        ("mcp = 8200", "write [mcp], its keys below"),
+        ("[mcp]\nurl = 'https://me:p/w@h@10.0.0.5/mcp'", "cannot be 'https://…@10.0.0.5/mcp'"),
     ],
 )
 def test_a_wrong_file_is_refused_with_what_would_be_right(tmp_path: Path, text: str, said: str) -> None:
@@ -72,6 +74,11 @@ def test_a_misspelt_variable_is_refused_and_a_wrong_value_says_where_it_stands(t
         load(tmp_path, HARNESS_EMULATOR_PROT="1")
     with pytest.raises(HarnessError, match=r"from HARNESS_MCP_PORT"):
         load(tmp_path, HARNESS_MCP_PORT="many")
+
+
+def test_an_empty_variable_says_nothing(checkout: Path) -> None:
+    found = load(checkout, HARNESS_MCP_PORT="", HARNESS_STACK_TARGET="")
+    assert (found.values, found.explicit) == (load(checkout).values, load(checkout).explicit)
 
 
 def test_data_and_data_set_contradict_each_other_only_on_one_command_line(checkout: Path) -> None:

@@ -6,7 +6,8 @@
 // answer that the client got, as "GET 405": 12.
 
 const [name, url, connects, parallel, tool] = process.argv.slice(2);
-const LONGEST_MS = 60_000;
+// Who is lost is lost at once; all others may take as long as a busy machine makes them.
+const LONGEST_MS = 200_000;
 
 const answers = {};
 const real = globalThis.fetch;

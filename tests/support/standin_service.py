@@ -9,6 +9,8 @@
 --child     starts a process of its own in a session of its own, which does not end at SIGTERM either
 --mute      takes connections and never answers
 --as WHAT   redirect, html, noise or stranger: another program on the port
+
+While there is a file `silent` in the directory where it works, it takes requests and does not answer them.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 ABOUT = {
@@ -135,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
         sys.stderr.write(f"{self.command} {self.path}\n")
 
     def _odd(self) -> bool:
+        while Path("silent").exists():
+            time.sleep(0.01)
         what = self.options.odd
         if what is None:
             return False

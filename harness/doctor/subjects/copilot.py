@@ -72,14 +72,14 @@ def tools(sight: Sight) -> Finding:
         return _logged(sight, len(wanted))
     about = _about(sight)
     merged = set(about["tools"])
-    collisions = [str(each) for each in about.get("collisions", ())]
+    renamed = [f"{each['name']}, there called {each['renamed']}" for each in about.get("collisions", ())]
     missing = sorted(name for name in wanted - merged if not any(each.endswith(name) for each in merged))
     if missing:
         there = len(wanted) - len(missing)
         what = f"{there} of the server's {len(wanted)} tools are merged; missing: {', '.join(missing)[:200]}"
         return bad("TOOLS", what, fixes.restart(sight, "copilot", safe=False), missing=missing)
     told = f"{len(merged)} tools, all of the server's among them"
-    return good(f"{told}; {len(collisions)} name(s) are in two servers" if collisions else told, tools=len(merged))
+    return good(f"{told}; in a second server, too: {'; '.join(renamed)}" if renamed else told, tools=len(merged))
 
 
 def _logged(sight: Sight, wanted: int) -> Finding:

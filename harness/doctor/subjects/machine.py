@@ -7,6 +7,7 @@ from harness.doctor.check import Finding, bad, doubtful, good, unused
 from harness.doctor.known_issues import Weight
 from harness.doctor.log_scan import scan_run
 from harness.doctor.sight import Sight
+from harness.stack import look
 
 LEAST_FILES = 512
 LEAST_MEMORY, SCARCE_MEMORY = 256 << 20, 768 << 20
@@ -53,6 +54,10 @@ def known_issues(sight: Sight) -> Finding:
     if not own and not named:
         return unused("there are no logs of this run")
     faults = [found for found in scan_run(sight.state, own, named) if found.weight is Weight.FAULT]
+    removed = [name for name in look.without_a_log(sight.state) if name not in named]
+    if removed and not faults:
+        what = f"the log of {', '.join(removed)} was removed while it runs, and what it writes is lost"
+        return doubtful("LOG_REMOVED", what, f"begin a new one: harness restart {' '.join(removed)}")
     if not faults:
         return good(f"no known fault in the logs of {', '.join([*own, *named])}")
     first = faults[0]

@@ -85,7 +85,7 @@ def state_file(sight: Sight) -> Finding:
     except pydantic.ValidationError as error:
         what = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
         return bad("DAMAGED", f"{path} cannot be read: {what}", fixes.forget(sight))
-    return good(f"run {stack.run_id}, started {stack.started_at[:19]}", run_id=stack.run_id)
+    return good(f"run {stack.run_id}, started {stack.started_at[:19].replace('T', ' ')} UTC", run_id=stack.run_id)
 
 
 def strays(sight: Sight) -> Finding:
@@ -187,7 +187,7 @@ def _listens(pid: int, port: int) -> bool:
 
 
 def process(sight: Sight, *, name: str) -> Finding:
-    """Whether a service that was started lives."""
+    """Whether a service that was started lives, and nothing keeps it from running."""
     service, member = sight.service(name), sight.member(name)
     if service is not None and (url := service.elsewhere(sight.settings)):
         return good(f"somebody else runs it, at {url}: asked, never started")
@@ -199,6 +199,8 @@ def process(sight: Sight, *, name: str) -> Finding:
         # Where somebody else has its port by now, that is the root.
         blames = () if _stranger(sight, name, member.port) is None else ("ports.free",)
         return bad("DIED", f"{name} died: {how}", fixes.start(sight, name), blames=blames, pid=member.process.pid)
+    if halted := look.how_it_is_halted(member):
+        return bad("HALTED", f"{name} does nothing: {halted}", fixes.go_on(member), pid=member.process.pid)
     if found is Condition.STARTING:
         return doubtful("STARTING", f"{name} lives and has not answered yet", f"wait for it, or: harness up {name}")
     return good(f"pid {member.process.pid}, ready after {member.ready_s} s", pid=member.process.pid)

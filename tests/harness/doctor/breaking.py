@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -70,14 +71,29 @@ def killed(bench: Bench, name: str) -> Iterator[Changed]:
 
 
 @contextmanager
-def stopped(bench: Bench, name: str) -> Iterator[Changed]:
-    """A service lives and does nothing."""
-    pid = bench.member(name).process.pid
-    os.kill(pid, signal.SIGSTOP)
+def halted(bench: Bench, name: str) -> Iterator[Changed]:
+    """A service lives and is kept from running."""
+    process = bench.member(name).process
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(process.is_halted, f"the halt of {name}")
     try:
         yield {}
     finally:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def hung_copilot(bench: Bench) -> Iterator[Changed]:
+    """The copilot runs and gets nowhere: its one thread waits for something that never comes."""
+    mark = bench.directory / "hung"
+    wait = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"
+    hang = f"process.on('SIGUSR2', () => {{ fs.writeFileSync({str(mark)!r}, ''); {wait}; }})"
+    code = urllib.parse.quote(f"import fs from 'node:fs'; {hang}")
+    with restarted(bench, "copilot", NODE_OPTIONS=f"--import=data:text/javascript,{code}"):
+        os.kill(bench.member("copilot").process.pid, signal.SIGUSR2)
+        wait_until(mark.exists, "the copilot's hang")
+        yield {}
+    mark.unlink()
 
 
 @contextmanager
@@ -320,6 +336,17 @@ def line_in_a_log(bench: Bench, service: str, line: str) -> Iterator[Changed]:
         yield {}
     finally:
         os.truncate(path, before)
+
+
+@contextmanager
+def removed_log(bench: Bench, service: str) -> Iterator[Changed]:
+    """Somebody has removed the log of a service that runs."""
+    path = bench.state.log(service)
+    aside = path.rename(path.with_name("aside"))
+    try:
+        yield {}
+    finally:
+        aside.rename(path)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from tests.harness.doctor.breaking import (
     few_files,
     fewer_tools,
     front_door,
+    halted,
+    hung_copilot,
     killed,
     line_in_a_log,
     live,
@@ -26,10 +28,10 @@ from tests.harness.doctor.breaking import (
     older_package,
     open_to_others,
     other_program,
+    removed_log,
     restarted,
     small_disk,
     spent_budget,
-    stopped,
     stray,
     switch_cut_short,
     upstream_fault,
@@ -168,8 +170,9 @@ FAULTS: tuple[Fault, ...] = (
             edited_checkout, file="generate-env.sh", old="\nMIXPANEL_DATA_MCP_URL=", new="\n# MIXPANEL_DATA_MCP_URL="
         ),
     ),
+    Fault("copilot.process", "kill -STOP", "HALTED", partial(halted, name="copilot"), mended=True),
     Fault("copilot.process", "kill -9", "DIED", partial(killed, name="copilot"), mended=True),
-    Fault("copilot.health", "kill -STOP", "SILENT", partial(stopped, name="copilot")),
+    Fault("copilot.health", "it hangs", "SILENT", hung_copilot),
     Fault(
         "copilot.mcp-url",
         "another server's address",
@@ -250,5 +253,6 @@ FAULTS: tuple[Fault, ...] = (
         "KNOWN_ISSUE",
         partial(line_in_a_log, service="mcp", line=UNSEEN.matches[0]),
     ),
+    Fault("logs.known-issues", "a log is removed", "LOG_REMOVED", partial(removed_log, service="mcp")),
     Fault("mixpanel.budget", "every export spent", "SPENT", spent_budget),
 )

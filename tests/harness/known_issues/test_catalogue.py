@@ -157,7 +157,7 @@ def test_no_line_takes_for_ever() -> None:
         began = time.process_time()
         Scan(KNOWN_ISSUES).feed("s", line + b"\n" + line)
         # Two megabytes; what backs up on such lines takes minutes.
-        assert time.process_time() - began < 5, line[:40]
+        assert time.process_time() - began < 60, line[:40]
 
 
 def test_twice_the_log_takes_about_twice_the_time() -> None:

@@ -213,7 +213,7 @@ def test_a_naive_server_and_the_real_client(tmp_path: Path) -> None:
 
 
 NGINX = """{user} daemon off; pid {place}/pid; error_log stderr warn; events {{}}
-http {{ access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
+http {{ access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p 1; fastcgi_temp_path {place}/f;
 uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
 server {{ listen 127.0.0.1:{port}; proxy_read_timeout 1s; client_max_body_size 1k;
 proxy_buffer_size 1k; proxy_buffers 2 1k; proxy_busy_buffers_size 1k;
@@ -254,8 +254,8 @@ async def test_an_nginx_in_front_of_nobody_of_the_mute_and_of_much(tmp_path: Pat
     )
     pages = []
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            for _ in range(300):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as client:
+            for _ in range(1200):
                 with contextlib.suppress(httpx.TransportError):
                     pages.append((await client.get("/nobody")).text)
                     break
@@ -263,8 +263,10 @@ async def test_an_nginx_in_front_of_nobody_of_the_mute_and_of_much(tmp_path: Pat
             pages.append((await client.get("/mute")).text)
             pages.append((await client.post("/nobody", content=b"x" * 5000)).text)
             async with client.stream("GET", "/large") as answer:
-                # Not read for a moment, so that nginx has to put it somewhere.
-                await asyncio.sleep(1.0)
+                # Not read until nginx has had to put it somewhere.
+                async with asyncio.timeout(120):
+                    while not list((tmp_path / "p").iterdir()):
+                        await asyncio.sleep(0.02)
                 await answer.aread()
     finally:
         process.terminate()
