@@ -25,7 +25,7 @@ import httpx
 from mixpanel_data import budget as _budget
 from mixpanel_data import clock, interrupts
 from mixpanel_data import credentials as _credentials
-from mixpanel_data.asked import Asked, callers_headers, of_row
+from mixpanel_data.asked import Asked, callers_headers, check_length, of_row
 from mixpanel_data.endpoints import rate_of
 from mixpanel_data.errors import (
     APIError,
@@ -278,7 +278,7 @@ class MixpanelAPIClient:
             Else as `call`.
         """
         verb, place = method.upper(), httpx.URL(self._own(url))
-        given = {name: value for name, value in (params or {}).items() if value is not None}
+        given = check_length({name: value for name, value in (params or {}).items() if value is not None})
         asked = Asked(
             verb,
             str(place.copy_merge_params(given) if given else place),

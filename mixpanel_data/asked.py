@@ -9,12 +9,15 @@ import json as _json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from mixpanel_data.errors import ConfigError
+from mixpanel_data.errors import ConfigError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from mixpanel_data.endpoints import Endpoint, Rate
 
+# No longer URL leaves httpx, which takes 65,536 characters; what is left is for the address.
+_LONGEST_QUERY = 60_000
 # Headers that say who asks, where to, and how the body is framed: not a caller's to set.
 _OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "accept-encoding"})
 
@@ -59,21 +62,36 @@ def of_row(
     """The request of one operation.
 
     Raises:
+        InvalidArgumentError: what travels in the URL is too long for one.
         TypeError: the row knows no such parameter or path argument; a mistake of ours.
     """
     if unknown := sorted(set(parameters) - set(endpoint.parameters)):
         raise TypeError(f"{endpoint.name} has no parameter {', '.join(unknown)}")
     project, in_path = {"project_id": project_id}, "project_id" in endpoint.path_arguments
     beside = project if endpoint.of_project and not in_path else {}
+    check_length(path_arguments)
     return Asked(
         endpoint.method,
         endpoint.url(region, base_url, {**path_arguments, **(project if in_path else {})}),
         endpoint.rate,
         timeout_s,
-        {**beside, **(_as_text(parameters) if endpoint.sends == "query" else {})},
+        {**beside, **(check_length(_as_text(parameters)) if endpoint.sends == "query" else {})},
         form=_as_text(parameters) if endpoint.sends == "form" else None,
         json=_as_json(parameters) if endpoint.sends == "json" else None,
     )
+
+
+def check_length(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What travels in a URL, if it fits in one.
+
+    Raises:
+        InvalidArgumentError: it does not; names the longest part of it.
+    """
+    if len(urlencode(query, doseq=True)) > _LONGEST_QUERY:
+        longest = max(query, key=lambda name: len(str(query[name])))
+        problem = f"it is too long to be asked for ({len(str(query[longest])):,} characters)"
+        raise InvalidArgumentError(longest, problem, fix="name fewer things at once, or say it in fewer words")
+    return query
 
 
 def callers_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -186,6 +186,7 @@ def checked_base_url(text: str, name: str) -> str:
     try:
         parts = urlsplit(text.replace("{region}", "region"))
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # a name that none can have is found out by whoever looks it up
     except ValueError as error:
         raise ConfigError(f"{name} is not a URL", fix=fix) from error
     # The text itself stays out of the message: a user and password may stand in it.

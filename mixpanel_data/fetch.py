@@ -74,6 +74,7 @@ def fetch_events(
     chunk_days: int = 7,
     cancelled: Callable[[], bool] | None = None,
     on_progress: Callable[[FetchProgress], None] | None = None,
+    gives_way: bool = False,
 ) -> FetchResult | ParallelFetchResult:
     """Source: reference/mixpanel-api.md, section 8"""
     schema.table_name("name", name)
@@ -83,7 +84,8 @@ def fetch_events(
     if max_workers is not None:
         arguments.whole("max_workers", max_workers, 1)
     filters = ledger.filters(events=asked.events, where=where, limit=limit)
-    task = _Task(asked, place, name, filters, append, credentials.fetch_memory_mb(), progress, on_progress)
+    memory_mb = credentials.fetch_memory_mb()
+    task = _Task(asked, place, name, filters, append, memory_mb, progress, on_progress, gives_way)
     if parallel:
         if limit is not None:
             raise InvalidArgumentError(
@@ -108,6 +110,7 @@ class _Task:
     memory_mb: int
     progress: bool
     on_progress: Callable[[FetchProgress], None] | None
+    gives_way: bool
 
     @property
     def days(self) -> Days:
@@ -139,7 +142,10 @@ class _Task:
         )
 
     def _piece(self, days: Days, *, append: bool) -> tuple[Loaded, merge.Merged, datetime]:
-        with workdir(self.place) as directory, Staging(directory, self.memory_mb) as staging:
+        with (
+            workdir(self.place) as directory,
+            Staging(directory, self.memory_mb, gives_way=self.gives_way) as staging,
+        ):
             with progress.spinner(f"fetching {self.table}", wanted=self.progress) as tell:
                 with Inflow(staging, directory) as inflow:
                     download = interrupts.current().apart(lambda: self._download(days, inflow, tell))
@@ -186,5 +192,6 @@ class _Task:
             pieces=rest or parallel.pieces_of(self.asked, chunk_days),
             memory_mb=self.memory_mb,
             on_progress=self.on_progress,
+            gives_way=self.gives_way,
         )
         return job.run(max_workers or parallel.MAX_WORKERS, on_batch_complete, progress=self.progress)

@@ -206,6 +206,7 @@ class Job:
     pieces: Sequence[Days]
     memory_mb: int
     on_progress: Callable[[FetchProgress], None] | None = None
+    gives_way: bool = False
 
     def run(
         self, max_workers: int, on_batch_complete: Callable[[BatchProgress], None] | None, *, progress: bool
@@ -336,7 +337,7 @@ class _Run:
     def _store(self, arrived: _Arrived) -> int:
         job = self._job
         # The engine has let go of a piece before the next one comes.
-        with Staging(self._directory, job.memory_mb) as staging:
+        with Staging(self._directory, job.memory_mb, gives_way=job.gives_way) as staging:
             with Inflow(staging, self._directory) as inflow:
                 _pour(arrived.spool, inflow, gzipped=arrived.gzipped)
                 loaded = inflow.finish()

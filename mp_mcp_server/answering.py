@@ -370,6 +370,8 @@ def _largest(totals: Mapping[str, float], whole: float | None) -> str:
 def _trend(series: Series) -> str:
     counts = [value for _, value in sorted(next(iter(series.values()), {}).items())]
     change = growth(counts) if len(counts) >= 4 else 0.0
+    if change is None:
+        return ", none in the first half, only in the second"
     if abs(change) < 0.005:
         return ""
     return f", {abs(round(100 * change, 1))} % {'more' if change > 0 else 'less'} in the second half than in the first"

@@ -152,6 +152,14 @@ def explain_arguments(error: pydantic.ValidationError, spec: ToolSpec) -> Failur
     return _invalid(cause, suggestions, [{"name": name, "problem": problem} for name, problem in found])
 
 
+def explain_text(argument: str) -> Failure:
+    """The Failure of an argument that holds half a character: its own name may be the one."""
+    name = argument.encode(errors="backslashreplace").decode()
+    problem = "it holds half a character (a surrogate without its other half)"
+    cause = f"{_short(name)}: {problem}"
+    return _invalid(cause, ["Send whole characters, as UTF-8 can write them"], [{"name": name, "problem": problem}])
+
+
 def unknown_tool(name: str) -> Failure:
     """The Failure of a call to a tool that is not there; the nearest names are suggested."""
     names = [spec.name for spec in TOOLS]

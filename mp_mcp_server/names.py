@@ -28,9 +28,16 @@ def nearest(meant: str, known: Iterable[str]) -> list[str]:
     if same := same_but_for_spelling(meant, names):
         return same[:_MOST_NEAREST]
     holding = sorted((name for name in names if wanted and wanted in _plain(name)), key=len)
-    scores = {name: difflib.SequenceMatcher(None, wanted, _plain(name)).ratio() for name in names}
+    scores = {name: _likeness(wanted, _plain(name)) for name in names}
     alike = sorted((name for name in names if scores[name] >= _ALIKE), key=lambda name: -scores[name])
     return list(dict.fromkeys([*holding, *alike]))[:_MOST_NEAREST]
+
+
+def _likeness(one: str, other: str) -> float:
+    matcher = difflib.SequenceMatcher(None, one, other)
+    # The lengths alone bound it: a text of a million letters is like no name, and to compare them all takes a minute.
+    bound = matcher.real_quick_ratio()
+    return matcher.ratio() if bound >= _ALIKE else bound
 
 
 def same_but_for_spelling(meant: str, known: Iterable[str]) -> list[str]:

@@ -82,7 +82,7 @@ def column_stats(place: Place, table: str, column: str, top_n: int) -> ColumnSta
     arguments.name("column", column)
     if not store.exists(place):
         raise TableNotFoundError(table)
-    with store.connection(place, "read") as con:
+    with store.understood(place), store.connection(place, "read") as con:
         name = resolved(con, table)
         known = {row[0].lower(): row[0] for row in con.execute(f"describe {schema.quoted(name)}").fetchall()}
         own = known.get(column.lower())

@@ -87,7 +87,7 @@ def select(
     if kind == "locked":
         raise DatabaseLockedError(str(place), holding_pid=answer["pid"])
     if kind == "storage":
-        raise StorageError(text, fix="check the path and its permissions")
+        raise StorageError(text, fix=answer["fix"])
     if kind == "time":
         raise query_error(query, f"the query took longer than {timeout_s:g} s", _FIX_TIME)
     raise query_error(query, text, _FIX_MEMORY if kind == "memory" else answer.get("fix"))

@@ -188,7 +188,8 @@ def _answer(con: duckdb.DuckDBPyConnection, talk: socket.socket) -> None:
     except DatabaseLockedError as error:
         answer({"error": "locked", "text": str(error), "pid": error.holding_pid})
     except (MixpanelDataError, OSError) as error:
-        answer({"error": "storage", "text": str(error)})
+        fix = error.fix if isinstance(error, MixpanelDataError) else None
+        answer({"error": "storage", "text": str(error), "fix": fix or "check the path and its permissions"})
     except duckdb.InterruptException as error:
         answer({"error": "time", "text": str(error)})
     except (duckdb.OutOfMemoryException, MemoryError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from mixpanel_data.errors import StorageError
+from mixpanel_data.local import priority
 from mixpanel_data.local.load import Loaded, Staging
 
 SPOOL_BYTES = 32_000_000
@@ -137,6 +138,8 @@ class Inflow:
             raise self._failure
 
     def _load(self) -> None:
+        if self._staging.gives_way:
+            priority.give_way()
         while (item := self._full.get()) is not None:
             spool, lines = item
             try:

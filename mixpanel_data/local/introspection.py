@@ -6,6 +6,7 @@ own tables too.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mixpanel_data.local.store import Connection
 
 TYPES = ("events", "profiles")
+# Those who write are at a store together, and the engine refuses the second of two who drop the same table.
+_dropping = threading.Lock()
 _KEYS = {"events": schema.EVENT_KEY, "profiles": schema.PROFILE_KEY}
 
 
@@ -275,7 +278,7 @@ def drop(place: Place, names: Sequence[str]) -> None:
         return
     if not store.exists(place):
         raise TableNotFoundError(names[0])
-    with store.connection(place, "write") as con:
+    with _dropping, store.understood(place), store.connection(place, "write") as con:
         _drop(con, [resolved(con, name) for name in names])
 
 
@@ -289,7 +292,7 @@ def drop_all(place: Place, kind: str | None) -> None:
         arguments.one_of("type", kind, TYPES)
     if not store.exists(place):
         return
-    with store.connection(place, "write") as con:
+    with _dropping, store.understood(place), store.connection(place, "write") as con:
         if has_table(con, "_metadata"):
             fetched = con.execute(
                 'select table_name from "_metadata" where type = coalesce(?, type) order by all', [kind]
@@ -318,7 +321,7 @@ def _looking_at(place: Place, table: str) -> Iterator[tuple[Connection, str]]:
     """The store, opened to be read, and the table's name as it is written there."""
     if not store.exists(place):
         raise TableNotFoundError(table)
-    with store.connection(place, "read") as con:
+    with store.understood(place), store.connection(place, "read") as con:
         yield con, resolved(con, table)
 
 

@@ -6,6 +6,7 @@ store.
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import duckdb
 from mixpanel_data import interrupts
 from mixpanel_data.credentials import FETCH_MEMORY_MB
 from mixpanel_data.errors import StorageError
-from mixpanel_data.local import schema, store
+from mixpanel_data.local import priority, schema, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,13 +171,17 @@ class Staging:
 
     Args:
         memory_mb: how much it may hold in memory
+        gives_way: whether the threads that work for it let all others have the processor first
     """
 
-    def __init__(self, directory: Path, memory_mb: int = MEMORY_LIMIT_MB) -> None:
-        self.directory, self._ending = directory, interrupts.current()
-        self.con = duckdb.connect(
-            ":memory:", config={"memory_limit": f"{memory_mb}MB", "temp_directory": str(directory / "spill")}
-        )
+    def __init__(self, directory: Path, memory_mb: int = MEMORY_LIMIT_MB, *, gives_way: bool = False) -> None:
+        self.directory, self.gives_way, self._ending = directory, gives_way, interrupts.current()
+        bounds: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{memory_mb}MB",
+            "temp_directory": str(directory / "spill"),
+        }
+        connect = functools.partial(duckdb.connect, ":memory:", config=bounds)
+        self.con = priority.giving_way(connect) if gives_way else connect()
         store.quiet(self.con)
         self.clear()
 

@@ -40,6 +40,9 @@ Connection = duckdb.DuckDBPyConnection
 
 LOCK_WAIT_S = 5.0
 _RETRY_S = 0.05
+# How the engine marks its files.
+_MAGIC_AT, _MAGIC = 8, b"DUCK"
+_ANOTHER_FILE = "give the path of another file, or move this one away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Door:
         # Opening and closing one at a time: a file that is closed late would take the locks of one opened early along.
         self.opening = threading.Lock()
         self.holding: list[Mode] = []
+        self.looked_at: set[tuple[int, int]] = set()
 
     @property
     def held(self) -> Mode | None:
@@ -159,12 +163,19 @@ def door(place: Place) -> Door:
         if isinstance(place, Memory):
             place.door = place.door or Door(place)
             return place.door
-        return _doors.setdefault(place.resolve(), Door(place))
+        try:
+            return _doors.setdefault(place.resolve(), Door(place))
+        except (OSError, RuntimeError) as error:
+            raise StorageError(f"{place} cannot be followed: {error}", fix="give the path of a file") from error
 
 
 def exists(place: Place) -> bool:
-    """Whether there is anything to read."""
-    return isinstance(place, Memory) or place.exists()
+    """Whether there is anything to read.
+
+    Raises:
+        StorageError: there is, and it is no file.
+    """
+    return isinstance(place, Memory) or _checked(place).exists()
 
 
 def is_open(place: Place) -> bool:
@@ -220,6 +231,12 @@ def glance(place: Place, *, wait_s: float | None = None) -> Iterator[Connection]
     Raises:
         As `connection`.
     """
+    with understood(place), _glanced(place, wait_s) as con:
+        yield con
+
+
+@contextmanager
+def _glanced(place: Place, wait_s: float | None) -> Iterator[Connection]:
     at = door(place)
     if isinstance(place, Memory) or at.held:
         with connection(place, "read", wait_s=wait_s) as con:
@@ -241,6 +258,34 @@ def glance(place: Place, *, wait_s: float | None = None) -> Iterator[Connection]
             raise DatabaseNotFoundError(str(place))
 
 
+# What the engine says of a question of our own where the file is damaged, or its tables are not as ours are.
+_NOT_UNDERSTOOD = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.FatalException,
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.SerializationException,
+)
+
+
+@contextmanager
+def understood(place: Place) -> Iterator[None]:
+    """For the length of a `with` that asks questions of our own alone: the engine must be able to answer them.
+
+    Raises:
+        StorageError: it is not.
+    """
+    try:
+        yield
+    except _NOT_UNDERSTOOD as error:
+        raise StorageError(
+            f"{place} cannot be read as a store: {str(error).splitlines()[0]}",
+            fix="it is damaged, or another program's: give the path of another file, or move this one away",
+        ) from error
+
+
 @contextmanager
 def _guest(host: Host) -> Iterator[Connection]:
     with interrupts.plain(), host.con.cursor() as con:
@@ -253,7 +298,7 @@ def _attached_to_kept(at: Door, place: Path, deadline: float) -> Iterator[Connec
     engine = _kept_engine()
     try:
         with interrupts.plain():
-            statement = f"attach {schema.literal(_address(place))} as glance (read_only)"
+            statement = f"attach {schema.literal(_address(place))} as glance (read_only, type duckdb)"
             patiently(lambda: engine.execute(statement), place, deadline)
             engine.execute("use glance")
             yield engine
@@ -294,7 +339,7 @@ def attached(con: Connection, place: Place, name: str, *, wait_s: float) -> Iter
     deadline = clock.monotonic() + wait_s
     with at.entered(object(), wait_s):
         _prepare(place)
-        statement = f"attach {schema.literal(_address(place))} as {name}"
+        statement = f"attach {schema.literal(_address(place))} as {name} (type duckdb)"
         with at.opening:
             patiently(lambda: con.execute(statement), place, deadline)
         try:
@@ -343,7 +388,7 @@ def attached_unseen(con: Connection, path: Path, name: str, spill: Path | None, 
             with suppress(OSError):
                 linked = _second_name(path.resolve(), spill)
         try:
-            con.execute(f"attach {schema.literal(_address(linked or path))} as {name} (read_only)")
+            con.execute(f"attach {schema.literal(_address(linked or path))} as {name} (read_only, type duckdb)")
         except duckdb.Error as error:
             raise _as_ours(error, path) from error
         finally:
@@ -439,11 +484,38 @@ def _open(at: Door, place: Place, mode: Mode) -> Connection:
         if isinstance(place, Memory):
             place.instance = place.instance or duckdb.connect(_address(place))
             return place.instance.cursor()
-        return duckdb.connect(_address(place), read_only=mode == "read")
+        if exists(place) and _identity(place) not in at.looked_at:
+            _check_head(place)
+        con = duckdb.connect(_address(place), read_only=mode == "read")
+        at.looked_at.add(_identity(place))
+        return con
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    there = path.stat()
+    return there.st_dev, there.st_ino
+
+
+def _check_head(path: Path) -> None:
+    """Keep the engine from what is another's: of a file of SQLite's, say, it would fetch a reader from the network.
+
+    For a file that this process does not have open: to close it lets go of all locks on it.
+    """
+    with path.open("rb") as file:
+        head = file.read(_MAGIC_AT + len(_MAGIC))
+    if head[_MAGIC_AT:] != _MAGIC:
+        raise StorageError(f"{path} is not a DuckDB database", fix=_ANOTHER_FILE)
 
 
 def _address(place: Place) -> str:
-    return ":memory:" if isinstance(place, Memory) else str(place)
+    return ":memory:" if isinstance(place, Memory) else str(_checked(place))
+
+
+def _checked(path: Path) -> Path:
+    """The path, unless it leads to something else than a file: to open a pipe, say, would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise StorageError(f"{path} is not a file", fix="give the path of a file, or of one that is to be made")
+    return path
 
 
 def _prepare(place: Place) -> None:
@@ -460,7 +532,5 @@ def _prepare(place: Place) -> None:
 
 def _as_ours(error: duckdb.Error, place: Place) -> MixpanelDataError:
     if "not a valid DuckDB database" in str(error):
-        return StorageError(
-            f"{place} is not a DuckDB database", fix="give the path of another file, or move this one away"
-        )
+        return StorageError(f"{place} is not a DuckDB database", fix=_ANOTHER_FILE)
     return StorageError(f"the database {place} cannot be opened: {error}", fix="check the path and its permissions")

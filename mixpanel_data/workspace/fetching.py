@@ -35,6 +35,7 @@ class FetchCalls(Core):
         chunk_days: int = 7,
         cancelled: Callable[[], bool] | None = None,
         on_progress: Callable[[FetchProgress], None] | None = None,
+        gives_way: bool = False,
     ) -> FetchResult: ...
 
     @overload
@@ -56,6 +57,7 @@ class FetchCalls(Core):
         chunk_days: int = 7,
         cancelled: Callable[[], bool] | None = None,
         on_progress: Callable[[FetchProgress], None] | None = None,
+        gives_way: bool = False,
     ) -> FetchResult | ParallelFetchResult: ...
 
     def fetch_events(
@@ -76,6 +78,7 @@ class FetchCalls(Core):
         chunk_days: int = 7,
         cancelled: Callable[[], bool] | None = None,
         on_progress: Callable[[FetchProgress], None] | None = None,
+        gives_way: bool = False,
     ) -> FetchResult | ParallelFetchResult:
         """Copy raw events into a local table: in one call whole or not at all, or in parallel piece by piece.
 
@@ -106,6 +109,8 @@ class FetchCalls(Core):
             chunk_days: how many days a piece has at most, 1 to 100
             cancelled: asked a few times a second; once it says true, the fetch ends as by Ctrl-C, soon
             on_progress: told of each block of bytes that comes, in a thread of the fetch's own; it must be quick
+            gives_way: let everything else on the machine have the processor first, where a system can tell threads
+                apart (Linux); a fetch on a busy machine takes longer by that
 
         Returns:
             FetchResult, in parallel ParallelFetchResult.
@@ -144,6 +149,7 @@ class FetchCalls(Core):
             chunk_days=chunk_days,
             cancelled=cancelled,
             on_progress=on_progress,
+            gives_way=gives_way,
         )
 
     def stream_events(

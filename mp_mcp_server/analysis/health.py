@@ -62,17 +62,19 @@ def retained(
     return found
 
 
-def growth(daily: Sequence[float]) -> float:
+def growth(daily: Sequence[float]) -> float | None:
     """The end of a period against as many days before it, as a share: half of it, in whole weeks where there are any.
 
     Returns:
-        0.25 for a quarter more; 0 where nothing happened before.
+        0.25 for a quarter more; None where something happens, and nothing did before: no share tells how much more.
     """
     half = len(daily) // 2
     if half >= 7:
         half -= half % 7
     before, since = fsum(daily[len(daily) - 2 * half : len(daily) - half]), fsum(daily[len(daily) - half :])
-    return since / before - 1 if half and before else 0.0
+    if not before:
+        return None if since else 0.0
+    return since / before - 1
 
 
 def score(rate: float, bounds: Sequence[float]) -> int:

@@ -138,7 +138,7 @@ class _Plan:
             series = self._questions.ask(lambda w: w.event_counts([event], **self._period.dates)).series[event]
             total, change = int(sum(series.values())), growth(list(series.values()))
             said = f"{event} happened {total} times, {round(total / len(series), 1)} a day; {_change(change)}."
-            return {"answer": said, "total": total, "growth": round(change, 4)}
+            return {"answer": said, "total": total, "growth": _rounded(change)}
 
         return _Question(f"How often does {event} happen, and does it grow?", "event_counts", event, run)
 
@@ -208,7 +208,7 @@ class _Plan:
             daily = list(found.series[event].values())
             mean, change = fsum(daily) / len(daily), growth(daily)
             said = f"{round(mean, 1)} users a day do {event}; {_change(change)}."
-            return {"answer": said, "users_per_day": round(mean, 2), "growth": round(change, 4)}
+            return {"answer": said, "users_per_day": round(mean, 2), "growth": _rounded(change)}
 
         return _Question(f"How many users a day do {event}, and are they growing?", "event_counts", event, run)
 
@@ -252,15 +252,21 @@ class _Plan:
             total = round(fsum(found.results.values()), 2)
             change = growth([float(value) for _, value in sorted(found.results.items())])
             said = f"{usual} of {event} comes to {total}; {_change(change)}."
-            return {"answer": said, "property": usual, "sum": total, "growth": round(change, 4)}
+            return {"answer": said, "property": usual, "sum": total, "growth": _rounded(change)}
 
         return _Question(f"What does {event} bring in?", "segmentation_sum", event, run)
 
 
-def _change(change: float) -> str:
+def _change(change: float | None) -> str:
+    if change is None:
+        return "none in the first half of the period, only in the second"
     if abs(change) < 0.005:
         return "the second half of the period is like the first"
     return f"{abs(round(100 * change, 1))} % {'more' if change > 0 else 'less'} in the second half than in the first"
+
+
+def _rounded(change: float | None) -> float | None:
+    return None if change is None else round(change, 4)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -10,6 +10,7 @@ from mixpanel_data.errors import MixpanelDataError
 from mp_mcp_server.analysis.health import (
     ACTIVATION_BOUNDS,
     GROWTH_BOUNDS,
+    HIGHEST_SCORE,
     RETENTION_BOUNDS,
     RETENTION_DAYS,
     SHARE_BOUNDS,
@@ -159,7 +160,9 @@ class _Look:
         if where is not None:
             return _Part(users, None, {"users": users})
         change = growth(list(self._trend("acquisition", self.events.acquisition).values()))
-        return _Part(users, score(change, GROWTH_BOUNDS), {"users": users, "growth": round(change, 4)})
+        # what began within the period has grown as much as anything can
+        mark = HIGHEST_SCORE if change is None else score(change, GROWTH_BOUNDS)
+        return _Part(users, mark, {"users": users, "growth": None if change is None else round(change, 4)})
 
     def activation(self, where: Filter) -> _Part:
         """Of the users who have had a week, those who were activated in it."""

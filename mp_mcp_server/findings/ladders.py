@@ -306,6 +306,8 @@ def _busiest(questions: Questions, period: Period, without: str | None) -> str |
 
 def _change(daily: Sequence[float]) -> str:
     change = growth(daily)
+    if change is None:
+        return "none before, only at the end of the period"
     if abs(change) < 0.005:
         return "the end of the period is like its beginning"
     return f"{abs(percent(change))} % {'more' if change > 0 else 'less'} at the end of the period than before"

@@ -1,6 +1,7 @@
 """Each failure leaves as one well-formed answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pydantic
 from fastmcp.exceptions import DisabledError, FastMCPError, NotFoundError, ValidationError
@@ -8,9 +9,10 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
+from pydantic_core import PydanticSerializationError, to_json
 
 from mp_mcp_server.catalogue import TOOLS
-from mp_mcp_server.errors import Failure, ToolCallError, explain, explain_arguments, unknown_tool
+from mp_mcp_server.errors import Failure, ToolCallError, explain, explain_arguments, explain_text, unknown_tool
 
 
 class AnswerFailures(Middleware):
@@ -31,6 +33,8 @@ class AnswerFailures(Middleware):
     ) -> ToolResult:
         """Pass the call on; a failure comes back as a result, other errors of fastmcp as they are."""
         name = context.message.name
+        if (half := _half_a_character(context.message.arguments or {})) is not None:
+            return _answer(explain_text(half))
         try:
             return await call_next(context)
         except ToolCallError as error:
@@ -46,6 +50,16 @@ class AnswerFailures(Middleware):
         except Exception as error:  # noqa: BLE001 - the rim of what stands around a tool, such as the wait for a budget
             failure = explain(error, tool=name, mask=self._mask)
         return _answer(failure)
+
+
+def _half_a_character(arguments: Mapping[str, Any]) -> str | None:
+    """The argument that holds a lone surrogate, which JSON can say and no encoding can write."""
+    for name, value in arguments.items():
+        try:
+            to_json([name, value])
+        except PydanticSerializationError:
+            return name
+    return None
 
 
 def _answer(failure: Failure) -> ToolResult:

@@ -1,5 +1,6 @@
 """Fetch: raw rows come to the local store, where SQL reads them; or pass by, a few of them."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ if TYPE_CHECKING:  # the catalogue is read as data, without what a Workspace nee
     from mp_mcp_server.call import Call
 
 _MOST_DAYS = 100
-# So many days come in one piece; more of them a day at a time, but in no more pieces than this: each is one of the 60
-# export calls of an hour.
-_DAYS_AT_ONCE, _MOST_PIECES = 3, 10
-# How much of a part has come is told where nobody knows how large it is: of one of this size, a half.
+# So many days come in one piece. Of more, the first day tells how many events there are, and the rest comes in pieces
+# of about so many: some 64 MB, which are not lost when the next piece breaks off. Each is one of the 60 export calls of
+# an hour, so that there are never more than this.
+_DAYS_AT_ONCE, _EVENTS_A_PIECE, _MOST_PIECES = 3, 100_000, 10
+# How much of a piece has come is told where nobody knows how large it is: of one of this size, a half.
 _A_HALF_BYTES = 64_000_000
 # A part that is quickly done is told when it is.
 _TOLD_AFTER_S = 1.0
@@ -138,15 +140,20 @@ class EventsFetch:
     begun: float = field(default_factory=clock.monotonic)
     rows: int = 0
     days: int = 0
+    _came: int = 0
+
+    @property
+    def of_days(self) -> int:
+        """How many days are wanted; of days that run backwards none or fewer."""
+        return (date.fromisoformat(self.to_date) - date.fromisoformat(self.from_date)).days + 1
 
     def in_sequence(self) -> FetchedEvents:
-        """Part by part."""
-        days = (date.fromisoformat(self.to_date) - date.fromisoformat(self.from_date)).days + 1
-        if days > _MOST_DAYS:
-            raise DateRangeTooLargeError(self.from_date, self.to_date, days, _MOST_DAYS)
-        pieces = _pieces(self.from_date, self.to_date, whole=self.wanted["limit"] is not None)
+        """Piece by piece."""
+        if self.of_days > _MOST_DAYS:
+            raise DateRangeTooLargeError(self.from_date, self.to_date, self.of_days, _MOST_DAYS)
         done: list[FetchResult] = []
-        for number, (first, last) in enumerate(pieces, start=1):
+        while not done or self.days < self.of_days:
+            first, last = self._next_piece(len(done))
             if self.call.cancelled.is_set():
                 return self._cancelled(self._how_to_go_on(first) if done else "Nothing was fetched.")
             try:
@@ -158,7 +165,8 @@ class EventsFetch:
                         progress=False,
                         append=self.append or bool(done),
                         cancelled=self.call.cancelled.is_set,
-                        on_progress=self._within(number - 1, len(pieces)),
+                        gives_way=True,
+                        on_progress=self._within(first, last),
                         **self.wanted,
                     )
                 )
@@ -169,7 +177,7 @@ class EventsFetch:
                     error.add_note(self._how_to_go_on(first))
                 raise
             self._count(done[-1].rows, first, last)
-            self._tell(number, len(pieces))
+            self._tell(self.days, self.of_days, "days")
         return cast(
             "FetchedEvents",
             done[-1].to_dict()
@@ -191,7 +199,7 @@ class EventsFetch:
                 self._count(piece.rows, piece.from_date, piece.to_date)
             else:
                 failures.append(piece)
-            self._tell(piece.batch_index + 1, piece.total_batches)
+            self._tell(piece.batch_index + 1, piece.total_batches, "parts")
             if self.call.cancelled.is_set():
                 raise _Cancelled
 
@@ -206,6 +214,7 @@ class EventsFetch:
                 max_workers=workers,
                 on_batch_complete=settled,
                 cancelled=self.call.cancelled.is_set,
+                gives_way=True,
                 **self.wanted,
             )
         except _Cancelled:
@@ -234,30 +243,46 @@ class EventsFetch:
 
     def _count(self, rows: int, first: str, last: str) -> None:
         self.rows += rows
-        self.days += (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+        self.days += _days(first, last)
 
     def _stored(self) -> int:
         return sum(one.row_count for one in self.call.workspace.tables() if one.name.lower() == self.table.lower())
 
-    def _tell(self, done: int, of: int) -> None:
-        self.call.progress(done, of, _pace(f"{done} of {of} parts", self.rows, "events", self.begun, done / of))
+    def _tell(self, done: int, of: int, what: str) -> None:
+        self.call.progress(done, of, _pace(f"{done} of {of} {what}", self.rows, "events", self.begun, done / of))
 
-    def _within(self, done: int, of: int) -> "Callable[[FetchProgress], None]":
-        """Tells how far the part after `done` is."""
-        begun, before = clock.monotonic(), self.rows
+    def _next_piece(self, done: int) -> tuple[str, str]:
+        first, last = (date.fromisoformat(day) for day in (self.from_date, self.to_date))
+        if self.wanted["limit"] is None:
+            first += timedelta(days=self.days)
+            days = days_at_once(self.of_days - self.days, self._events_a_day(), _MOST_PIECES - done)
+            last = first + timedelta(days=days - 1)
+        return first.isoformat(), last.isoformat()
+
+    def _events_a_day(self) -> float | None:
+        """As many as there were, or are to be if those are more; None where nobody knows yet."""
+        counted = [self._came / self.days] if self.days else []
+        if self.expected is not None:
+            counted.append(self.expected / max(self.of_days, 1))
+        return max(counted, default=None)
+
+    def _within(self, first: str, last: str) -> "Callable[[FetchProgress], None]":
+        """Hears how far a piece is, and tells it."""
+        begun, before, stored = clock.monotonic(), self._came, self.rows
+        days, a_day = _days(first, last), self._events_a_day()
 
         def tell(now: "FetchProgress") -> None:
+            self._came = before + now.events
             if clock.monotonic() - begun < _TOLD_AFTER_S:
                 return
-            came = before + now.events
-            if self.expected:
-                share = min(came / self.expected, 0.99)
-                at = share * of
+            if a_day:
+                share = min(now.events / (a_day * days), 0.99)
             else:
-                at = done + now.bytes_received / (now.bytes_received + _A_HALF_BYTES)
-                share = at / of if done else 0.0
-            told = f"part {done + 1} of {of}, {now.bytes_received / 1e6:,.1f} MB of it received"
-            self.call.progress(max(at, done), of, _pace(told, came, "events", self.begun, share))
+                share = now.bytes_received / (now.bytes_received + _A_HALF_BYTES)
+            at = self.days + share * days
+            left = at / self.of_days if a_day else None
+            told = f"{self.days} of {self.of_days} days, {now.bytes_received / 1e6:,.1f} MB of the next received"
+            self.call.progress(at, self.of_days, _pace(told, stored + now.events, "events", self.begun, left))
 
         return tell
 
@@ -282,14 +307,22 @@ class EventsFetch:
         )
 
 
-def _pieces(from_date: str, to_date: str, *, whole: bool) -> list[tuple[str, str]]:
-    first, last = date.fromisoformat(from_date), date.fromisoformat(to_date)
-    days = (last - first).days + 1
-    if whole or days <= _DAYS_AT_ONCE:
-        return [(from_date, to_date)]  # the library says what is wrong with days that run backwards
-    step = -(-days // _MOST_PIECES)
-    starts = [first + timedelta(days=n) for n in range(0, days, step)]
-    return [(start.isoformat(), min(start + timedelta(days=step - 1), last).isoformat()) for start in starts]
+def _days(first: str, last: str) -> int:
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+
+
+def days_at_once(left: int, events_a_day: float | None, pieces: int) -> int:
+    """How many days the next piece is to have.
+
+    Args:
+        left: days that are not fetched yet; the library says what is wrong with days that run backwards
+        events_a_day: about how many there are; None where nobody knows
+        pieces: so many may there be at most
+    """
+    if events_a_day is None:
+        return left if left <= _DAYS_AT_ONCE else 1
+    wanted = math.ceil(left * events_a_day / _EVENTS_A_PIECE)
+    return -(-left // max(min(wanted, pieces, left), 1))
 
 
 def _pace(done: str, rows: int, what: str, begun: float, share: float | None) -> str:

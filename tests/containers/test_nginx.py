@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 FIRST_DAY, LAST_DAY = "2025-06-01", "2025-06-28"
 SLOW_MS = 400
-"""Before each of the emulator's answers, so that a fetch in several parts takes seconds and tells of each part."""
+"""Before each of the emulator's answers, so that a fetch in four parts takes seconds and tells of each part."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_good_case_passes_through(door: int, emulator: Emulator) -> None:
 
 def test_a_long_stream_passes_through_as_it_is_told(door: int, server: int, emulator: Emulator) -> None:
     def fetched(port: int, table: str) -> Arrivals:
-        wanted = {"from_date": FIRST_DAY, "to_date": LAST_DAY, "table": table}
+        wanted = {"from_date": FIRST_DAY, "to_date": LAST_DAY, "table": table, "parallel": True, "workers": 1}
         return inspect.arrivals(port, "/mcp", "fetch_events", wanted, 120)
 
     emulator.tell("POST", "faults", {"kind": "latency", "value": SLOW_MS})

@@ -143,6 +143,29 @@ def test_a_wait_for_the_next_try_ends(case: str) -> None:
         assert len(server.received) == 1
 
 
+@pytest.mark.parametrize(("how", "said"), [("ended", "cancelled"), ("closed", "closed while a call waited")])
+def test_who_gives_up_between_two_tries_does_not_pay_for_the_next_one(how: str, said: str) -> None:
+    waits = threading.Event()
+    with (
+        scripted_server() as server,
+        client_at(server.url, rate_limits="query=59/hour", on_wait=lambda *_: waits.set()) as client,
+    ):
+        # the budget is one for all clients of the process that ever asked there
+        before = client.budget.used("query")
+        server.say(Reply(503, b"{}", {"Retry-After": "100"}))
+        asking = Asking(lambda: ask(client))
+        assert waits.wait(DEADLINE_S)
+        if how == "closed":
+            client.close()
+        error = asking.came() if how == "closed" else asking.end()
+        assert isinstance(error, MixpanelDataError)
+        assert said in str(error)
+        after = client.budget.used("query")
+        assert before is not None
+        assert after is not None
+        assert (after.used - before.used, len(server.received)) == (1, 1)
+
+
 @pytest.mark.parametrize("limits", ["query=1/hour", "query=1 at once"])
 def test_a_wait_for_the_budget_ends_and_spends_nothing(mute: MuteServer, limits: str) -> None:
     waits = threading.Event()

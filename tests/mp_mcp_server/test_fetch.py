@@ -3,13 +3,16 @@
 import json
 import threading
 from collections import Counter
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mixpanel_data import Workspace
+from mixpanel_data.local import priority
 from mp_mcp_server.call import Call, Outcome, Prompt, Question, Spoken
 from mp_mcp_server.tools import fetch
 from tests.mp_mcp_server.calling import DAYS, Mcp, Raw, good, refused, rows, text_of, told
@@ -17,6 +20,7 @@ from tests.mp_mcp_server.conftest import FIRST_DAY, LAST_DAY
 from tests.mp_mcp_server.test_discovery import profiles_of
 from tests.support.brute_force import between
 from tests.support.emulator import Emulator
+from tests.support.examples import examples
 from tests.support.faults import going_wrong
 
 pytestmark = pytest.mark.anyio
@@ -55,14 +59,26 @@ def calling(workspace: Workspace, listener: Listener) -> Call:
     return Call(workspace, listener, listener.cancelled)
 
 
-async def test_many_days_come_a_day_at_a_time_and_the_numbers_are_those_of_the_whole(
+@pytest.fixture
+def by_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each day has as many events as a piece may have."""
+    monkeypatch.setattr(fetch, "_EVENTS_A_PIECE", 1)
+
+
+def exported(emulator: Emulator, before: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """First and last day of each export that was asked for."""
+    asked = [request for request in emulator.requests_since(before) if request["path"].endswith("/export")]
+    queries = [parse_qs(request["query"]) for request in asked]
+    return [(query["from_date"][0], query["to_date"][0]) for query in queries]
+
+
+async def test_many_days_come_in_pieces_and_the_numbers_are_those_of_the_whole(
     mcp: Mcp, emulator: Emulator, raw_events: Raw
 ) -> None:
     expected = between(raw_events, FIRST_DAY, FOUR["to_date"])
     before = emulator.requests()
     answer = await good(mcp, "fetch_events", table="four", **FOUR)
-    asked = [request for request in emulator.requests_since(before) if request["path"].endswith("/export")]
-    assert len(asked) == 4
+    assert exported(emulator, before) == [(FIRST_DAY, FIRST_DAY), ("2025-06-21", "2025-06-23")]
     assert {key: answer[key] for key in ("status", "table_name", "row_count", "days_fetched", "table", "rows")} == {
         "status": "completed",
         "table_name": "four",
@@ -74,6 +90,48 @@ async def test_many_days_come_a_day_at_a_time_and_the_numbers_are_those_of_the_w
     assert (answer["date_range"], answer["type"], answer["duplicates"]) == ([FIRST_DAY, FOUR["to_date"]], "events", 0)
     counted = await rows(mcp, "event_breakdown", table="four")
     assert {row["event_name"]: row["count"] for row in counted} == Counter(event["event"] for event in expected)
+
+
+@pytest.mark.parametrize(
+    ("a_piece", "longest"),
+    [(1_000_000, [1, 9]), (300, [1, 2, 3, 2, 2]), (1, [1] * 10)],
+    ids=["few events", "some", "very many"],
+)
+async def test_the_first_day_tells_how_many_days_come_at_once(
+    mcp: Mcp, emulator: Emulator, raw_events: Raw, monkeypatch: pytest.MonkeyPatch, a_piece: int, longest: list[int]
+) -> None:
+    monkeypatch.setattr(fetch, "_EVENTS_A_PIECE", a_piece)
+    before = emulator.requests()
+    answer = await good(mcp, "fetch_events", **DAYS)
+    pieces = exported(emulator, before)
+    assert [fetch._days(*piece) for piece in pieces] == longest
+    assert (pieces[0][0], pieces[-1][1]) == (FIRST_DAY, LAST_DAY)
+    assert (answer["row_count"], answer["days_fetched"]) == (len(raw_events), 10)
+
+
+async def test_a_long_time_without_any_event_costs_two_exports(mcp: Mcp, emulator: Emulator) -> None:
+    before = emulator.requests()
+    answer = await good(mcp, "fetch_events", from_date="2024-01-01", to_date="2024-03-31")
+    assert exported(emulator, before) == [("2024-01-01", "2024-01-01"), ("2024-01-02", "2024-03-31")]
+    assert (answer["status"], answer["row_count"], answer["days_fetched"]) == ("completed", 0, 91)
+
+
+async def test_days_that_are_there_already_count_like_new_ones(mcp: Mcp, emulator: Emulator, by_the_day: None) -> None:
+    await good(mcp, "fetch_events", **FOUR)
+    before = emulator.requests()
+    answer = await good(mcp, "fetch_events", append=True, **FOUR)
+    assert (answer["row_count"], len(exported(emulator, before))) == (0, 4)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_fetch_lets_the_other_tools_go_first(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, parallel: bool
+) -> None:
+    gave_way: list[str] = []
+    monkeypatch.setattr(priority, "give_way", lambda: gave_way.append(threading.current_thread().name))
+    fetch.fetch_events(calling(workspace, Listener()), parallel=parallel, **TWO)
+    assert "staging" in gave_way
+    assert threading.current_thread().name not in gave_way
 
 
 async def test_a_parallel_fetch_has_the_librarys_keys_and_ours(mcp: Mcp, raw_events: Raw) -> None:
@@ -124,7 +182,7 @@ async def test_the_limit_holds_for_the_whole_fetch(mcp: Mcp, emulator: Emulator)
 
 
 async def test_an_error_after_some_days_leaves_them_and_says_how_to_go_on(
-    mcp: Mcp, emulator: Emulator, raw_events: Raw
+    mcp: Mcp, emulator: Emulator, raw_events: Raw, by_the_day: None
 ) -> None:
     with going_wrong(emulator, {"kind": "status", "value": 501, "path": "*/export", "skip": 2}):
         answer = await refused(mcp, "fetch_events", **FOUR)
@@ -136,19 +194,43 @@ async def test_an_error_after_some_days_leaves_them_and_says_how_to_go_on(
     assert rest["row_count"] == len(between(raw_events, "2025-06-22", "2025-06-23"))
 
 
-def test_progress_tells_how_far_how_fast_and_how_long(workspace: Workspace, raw_events: Raw) -> None:
+def test_progress_tells_how_far_how_fast_and_how_long(workspace: Workspace, raw_events: Raw, by_the_day: None) -> None:
     listener = Listener()
     fetch.fetch_events(calling(workspace, listener), **FOUR)
     assert [(done, total) for done, total, _ in listener.heard] == [(n, 4) for n in range(1, 5)]
     first, last = listener.heard[0][2], listener.heard[-1][2]
-    assert "1 of 4 parts" in first
+    assert "1 of 4 days" in first
     assert "/s, about " in first
     assert first.endswith(" s left")
     assert f"{len(between(raw_events, FIRST_DAY, FOUR['to_date'])):,} events" in last
     assert "left" not in last
 
 
-def test_a_cancelled_fetch_keeps_what_is_whole_and_goes_on_where_it_says(workspace: Workspace, raw_events: Raw) -> None:
+def test_progress_within_a_piece_goes_by_what_the_days_before_had(
+    workspace: Workspace, raw_events: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "_TOLD_AFTER_S", 0.0)
+    listener = Listener()
+    fetch.fetch_events(calling(workspace, listener), **FOUR)
+    first, rest = (len(between(raw_events, *days)) for days in ((FIRST_DAY, FIRST_DAY), ("2025-06-21", "2025-06-23")))
+    done = [done for done, _, _ in listener.heard]
+    assert done == sorted(done)
+    assert done[-1] == 4
+    assert {total for _, total, _ in listener.heard} == {4}
+    # all of the first day has come, and nobody knows yet that it is all
+    assert 0 < done[done.index(1) - 1] < 1
+    assert "left" not in listener.heard[0][2]
+    # all of the other three days has come, told by what the first one had
+    at, _, told_last = listener.heard[-2]
+    assert at == pytest.approx(1 + 3 * min(rest / (3 * first), 0.99), abs=0.01)
+    assert told_last.startswith("1 of 4 days, ")
+    assert f"{first + rest:,} events" in told_last
+    assert told_last.endswith(" s left")
+
+
+def test_a_cancelled_fetch_keeps_what_is_whole_and_goes_on_where_it_says(
+    workspace: Workspace, raw_events: Raw, by_the_day: None
+) -> None:
     listener = Listener(cancel_after=2)
     answer = fetch.fetch_events(calling(workspace, listener), **FOUR)
     stored = len(between(raw_events, FIRST_DAY, "2025-06-21"))
@@ -179,21 +261,33 @@ def test_a_cancelled_parallel_fetch_is_finished_by_the_same_call(workspace: Work
     assert answer["row_count"] + again["row_count"] == len(raw_events)
 
 
-@pytest.mark.parametrize(
-    ("days", "whole", "pieces", "longest"), [(1, False, 1, 1), (3, False, 1, 3), (4, False, 4, 1), (10, False, 10, 1),
-                                             (11, False, 6, 2), (100, False, 10, 10), (100, True, 1, 100)]
-)  # fmt: skip
-def test_days_are_cut_without_gap_or_overlap_in_few_pieces(days: int, whole: bool, pieces: int, longest: int) -> None:
-    first = date(2025, 1, 1)
-    cut = fetch._pieces(first.isoformat(), (first + timedelta(days=days - 1)).isoformat(), whole=whole)
-    covered = [
-        date.fromisoformat(a) + timedelta(days=n)
-        for a, b in cut
-        for n in range((date.fromisoformat(b) - date.fromisoformat(a)).days + 1)
-    ]
-    assert covered == [first + timedelta(days=n) for n in range(days)]
-    assert len(cut) == pieces
-    assert max((date.fromisoformat(b) - date.fromisoformat(a)).days + 1 for a, b in cut) == longest
+@examples(60, 2000)
+@given(
+    st.integers(1, 100),
+    st.one_of(st.none(), st.floats(0, 1e7)),
+    st.lists(st.floats(0, 1e7), min_size=100, max_size=100),
+)
+def test_days_are_cut_without_gap_or_overlap_in_few_pieces_of_few_events(
+    days: int, foretold: float | None, a_day: list[float]
+) -> None:
+    """Whatever was foretold, and whatever each day has."""
+    cut: list[int] = []
+    known = foretold
+    while (done := sum(cut)) < days:
+        piece = fetch.days_at_once(days - done, known, fetch._MOST_PIECES - len(cut))
+        assert 1 <= piece <= days - done
+        if known is not None and days <= fetch._MOST_PIECES:
+            # a day less would have been no more events than a piece may have, as far as anybody knew
+            assert (piece - 1) * known <= fetch._EVENTS_A_PIECE
+        cut.append(piece)
+        known = sum(a_day[: sum(cut)]) / sum(cut)
+    assert sum(cut) == days
+    assert len(cut) <= fetch._MOST_PIECES
+
+
+@pytest.mark.parametrize(("days", "first"), [(1, 1), (3, 3), (4, 1), (100, 1)])
+def test_a_day_is_fetched_by_itself_only_to_learn_about_many(days: int, first: int) -> None:
+    assert fetch.days_at_once(days, None, fetch._MOST_PIECES) == first
 
 
 async def test_fetch_profiles_stores_each_profile_once(mcp: Mcp, emulator: Emulator) -> None:

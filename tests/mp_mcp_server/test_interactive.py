@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from math import fsum
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from fastmcp import Client, FastMCP
 
 from mp_mcp_server.server import Settings, build
+from mp_mcp_server.tools import fetch
 from tests.mp_mcp_server.calling import DAYS, Mcp, Raw, good, refused, rows, told
 from tests.mp_mcp_server.conftest import FIRST_DAY, LAST_DAY
 from tests.mp_mcp_server.people import Person
@@ -91,6 +93,23 @@ async def test_a_fetch_below_the_threshold_asks_nobody_and_tells_true_numbers(
     }
     assert stored["result"] == count
     assert upstream.paths().count("events") == 1
+    # they are counted, so that no day is fetched by itself to learn how many there are
+    assert upstream.paths().count("export") == 1
+
+
+async def test_what_is_counted_comes_in_pieces_of_that_size(
+    server: FastMCP, table: str, raw_events: Raw, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = -(-len(raw_events) // 2)
+    monkeypatch.setattr(fetch, "_EVENTS_A_PIECE", half)
+    upstream = Upstream(emulator)
+    async with talking(server) as mcp:
+        answer = await good(mcp, "safe_large_fetch", table=table, **DAYS)
+    assert (answer["status"], answer["actual_count"]) == ("completed", len(raw_events))
+    exports = [parse_qs(json.loads(asked)[0]) for path, asked in upstream.asked() if path == "export"]
+    # more than half of them are in the first half, which the rest is then cut by
+    assert len(between(raw_events, FIRST_DAY, "2025-06-24")) > half
+    assert [query["from_date"] for query in exports] == [[FIRST_DAY], ["2025-06-25"], ["2025-06-28"]]
 
 
 async def test_only_the_named_events_are_counted_and_fetched_also_without_asking_when_told_so(
@@ -217,8 +236,9 @@ async def test_an_answer_that_does_not_fit_says_which_field(server: FastMCP, tab
 
 
 async def test_what_fails_is_told_before_the_fetch_as_an_error_and_then_with_the_estimate(
-    server: FastMCP, table: str, raw_events: Raw, emulator: Emulator
+    server: FastMCP, table: str, raw_events: Raw, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fetch, "_EVENTS_A_PIECE", 1)
     async with talking(server) as mcp:
         with going_wrong(emulator, {"kind": "status", "value": 400, "path": "*/export"}):
             answer = await good(mcp, "safe_large_fetch", table=table, **DAYS)

@@ -27,7 +27,8 @@ def test_growth_compares_like_with_like() -> None:
     assert growth([*weekday_pattern * 2, *(2 * count for count in weekday_pattern * 2)]) == 1
     assert growth([10, 20]) == 1
     assert growth([99, 10, 20]) == 1
-    assert growth([0, 5]) == 0
+    assert growth([0, 5]) is None
+    assert growth([0, 0]) == growth([5, 0, 0]) == 0
     assert growth([]) == growth([3]) == 0
 
 
