@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mixpanel_data import Credentials, MixpanelAPIClient, Workspace, budget
-from tests.support import data_sets, examples
+from tests.support import data_sets
 from tests.support.crafted import PROJECT_ID as CRAFTED_ID
 from tests.support.crafted import SECRET as CRAFTED_SECRET
 from tests.support.crafted import write as write_crafted
@@ -17,10 +17,6 @@ from tests.support.emulator import Emulator, running_emulator
 from tests.support.scripted_http import ScriptedServer, scripted_server
 
 SECRET = "canary/secret+51"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    examples.hear(config)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tests.support.faults import going_wrong
 
 SPAN: dict[str, Any] = {"from_date": "2025-06-12", "to_date": "2025-06-20"}
 # What may be in the way of a second or so, on a machine that others use too.
-SOON_S = 10.0
+SOON_S = 30.0
 DEADLINE_S = 60.0
 
 
@@ -39,7 +39,7 @@ def left_over(path: Path) -> list[str]:
     return [entry.name for entry in path.parent.iterdir() if entry.name not in {"home", path.name}]
 
 
-@pytest.mark.parametrize(("fault", "value"), [("slow", 50), ("stall", 20_000)])
+@pytest.mark.parametrize(("fault", "value"), [("slow", 50), ("stall", 60_000)])
 @pytest.mark.parametrize("how", [{}, {"parallel": True, "chunk_days": 3, "max_workers": 2}], ids=["one", "pieces"])
 def test_a_fetch_ends_soon_after_it_is_cancelled(
     live_workspace: Workspace, emulator: Emulator, fault: str, value: int, how: dict[str, Any]

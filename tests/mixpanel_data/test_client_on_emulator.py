@@ -12,6 +12,7 @@ import pytest
 from mixpanel_data import Credentials, MixpanelAPIClient, RateLimitError
 from mixpanel_data.endpoints import ENDPOINTS
 from tests.support.emulator import Emulator
+from tests.support.faults import patience_s
 from tests.support.virtual_clock import VirtualClock
 
 NAMES, EXPORT = ENDPOINTS["event_names"], ENDPOINTS["export"]
@@ -113,11 +114,11 @@ def test_a_real_refusal_is_waited_out(
 
 @pytest.mark.parametrize("kind", ["reset", "cut", "cut_gzip", "stall"])
 def test_an_export_that_breaks_off_arrives_whole_and_once(
-    counting: Counting, monkeypatch: pytest.MonkeyPatch, kind: str
+    counting: Counting, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str
 ) -> None:
     VirtualClock(monkeypatch)
     whole = io.BytesIO()
-    with counting.client(rate_limits="off", export_timeout=0.5) as client:
+    with counting.client(rate_limits="off", export_timeout=patience_s(request)) as client:
         client.download(EXPORT, DAY, whole, plain=True)
         counting.emulator.tell("POST", "faults", {"kind": kind, "value": 700, "path": "*/export", "count": 2})
         again = io.BytesIO()

@@ -135,6 +135,7 @@ def test_a_broken_file_is_named_without_quoting_it(file: Path, text: str) -> Non
         "http://host/?a=b",
         "http://host/#x",
         "http://h:x",
+        f"http://{'h' * 64}.example",
     ],
 )
 def test_a_base_url_that_cannot_be_asked_is_refused(environment: pytest.MonkeyPatch, url: str) -> None:

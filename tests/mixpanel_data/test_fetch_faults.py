@@ -16,7 +16,7 @@ from mixpanel_data import credentials as _credentials
 from mixpanel_data.errors import IncompleteExportError, QueryError, RateLimitError, ServerError
 from tests.support.emulator import Emulator
 from tests.support.exported import Rows, as_rows, exported, stored_rows
-from tests.support.faults import going_wrong
+from tests.support.faults import going_wrong, patience_s
 from tests.support.virtual_clock import VirtualClock
 
 SPAN: dict[str, Any] = {"from_date": "2025-06-12", "to_date": "2025-06-20"}
@@ -73,10 +73,13 @@ def truth(lines: list[dict[str, Any]]) -> Rows:
 
 
 @pytest.fixture
-def impatient(live_workspace: Workspace, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace whose client asks once, and waits for a byte for half a second."""
+def impatient(
+    live_workspace: Workspace, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Workspace]:
+    """A workspace whose client asks once."""
     VirtualClock(monkeypatch)
-    client = MixpanelAPIClient(_credentials.resolve(), base_url=emulator.url, export_timeout=0.5, max_retries=0)
+    waits_s = patience_s(request)
+    client = MixpanelAPIClient(_credentials.resolve(), base_url=emulator.url, export_timeout=waits_s, max_retries=0)
     with Workspace(path=live_workspace.db_path, _api_client=client) as made:
         yield made
 

@@ -186,7 +186,7 @@ def test_another_thread_does_its_work_itself() -> None:
     done: list[threading.Thread] = []
     other = threading.Thread(target=lambda: interrupts.guarded(lambda: done.append(threading.current_thread())))
     other.start()
-    other.join(20)
+    other.join(120)
     assert done == [other]
 
 
@@ -214,11 +214,11 @@ def test_what_hears_of_the_end_is_told_until_it_ends_and_what_cleans_up_is_not()
             with ending.heard_by(heard):
                 begun.set()
                 for _ in range(3):
-                    assert told.acquire(timeout=20)
+                    assert told.acquire(timeout=120)
                 raise InterruptedError("as the engine says it")
         except interrupts.Ended:
             cleaning.set()
-            wait({ending.over}, timeout=20)
+            wait({ending.over}, timeout=120)
             with pytest.raises(interrupts.Ended):
                 ending.check()
             raise
@@ -227,7 +227,7 @@ def test_what_hears_of_the_end_is_told_until_it_ends_and_what_cleans_up_is_not()
         interrupts.current().in_caller(interrupt)
 
     def interrupt() -> None:
-        assert begun.wait(20)
+        assert begun.wait(120)
         raise KeyboardInterrupt
 
     def both() -> None:
@@ -235,7 +235,7 @@ def test_what_hears_of_the_end_is_told_until_it_ends_and_what_cleans_up_is_not()
         try:
             work()
         finally:
-            wait({other}, timeout=20)
+            wait({other}, timeout=120)
 
     with pytest.raises(KeyboardInterrupt) as caught:
         interrupts.guarded(both)

@@ -34,6 +34,7 @@ from mixpanel_data import (
 )
 from tests.support import data_sets
 from tests.support.emulator import Emulator, running_emulator
+from tests.support.faults import patience_s
 from tests.support.scripted_http import Reply, ScriptedServer
 
 USERS = 2100
@@ -88,13 +89,18 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def users(population: Emulator, environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace on it whose client is impatient, and does not wait before it tries again."""
+def users(
+    population: Emulator, environment: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Workspace]:
+    """A workspace on it whose client does not wait before it tries again."""
     environment.setenv("MP_NOW", "2025-06-30")
     environment.setattr(clock, "sleep", lambda *_: None)
     told = population.environment
     credentials = Credentials.model_validate({name[3:].lower(): value for name, value in told.items()})
-    client = MixpanelAPIClient(credentials, base_url=population.url, timeout=2, export_timeout=2, max_retries=1)
+    waits_s = patience_s(request)
+    client = MixpanelAPIClient(
+        credentials, base_url=population.url, timeout=waits_s, export_timeout=waits_s, max_retries=1
+    )
     with Workspace(path=tmp_path / "store.db", _api_client=client) as made:
         yield made
     control(population, "DELETE", "faults")

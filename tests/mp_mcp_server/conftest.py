@@ -19,8 +19,8 @@ from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 
 from mp_mcp_server.server import Settings, build
+from tests.support import forked
 from tests.support.emulator import Emulator, running_emulator
-from tests.support.mortal import mortal
 
 FIRST_DAY, LAST_DAY = "2025-06-20", "2025-06-29"
 LISTENING = re.compile(r"listening on (http://\S+)")
@@ -89,7 +89,7 @@ class Server:
     log: the last lines that it wrote to stderr, until now
     """
 
-    process: "subprocess.Popen[str]"
+    process: forked.Forked
     url: str
     log: deque[str]
 
@@ -107,8 +107,8 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 @contextmanager
 def running_server(env: dict[str, str], *arguments: str, program: str = "mp_mcp_server.cli") -> Iterator[Server]:
     """Start the server's program on a port of the system's choice and end it on leaving, or with this process."""
-    command = mortal(program, "--port", "0", *arguments)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env) as process:
+    options, pipe = ("--port", "0", *arguments), subprocess.PIPE
+    with forked.start(forked.SERVER, program, *options, env=env, stdout=subprocess.DEVNULL, stderr=pipe) as process:
         assert process.stderr is not None
         log: deque[str] = deque(maxlen=200)
         address: re.Match[str] | None = None

@@ -4,6 +4,7 @@ import base64
 import json
 import urllib.request
 from collections import Counter
+from difflib import SequenceMatcher
 from typing import Any
 
 import pytest
@@ -189,6 +190,12 @@ def profiles_of(emulator: Emulator) -> list[dict[str, Any]]:
 def test_the_nearest_name_is_the_one_that_was_meant(meant: str, first: str | None) -> None:
     found = nearest(meant, ["App Open", "Sign Up", "Add to Cart", "Sign Up Failed", "Log In"])
     assert (found[0] if found else None) == first
+
+
+def test_a_text_that_is_much_too_long_is_compared_with_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million letters against twenty names take a minute of everybody's time."""
+    monkeypatch.setattr(SequenceMatcher, "ratio", lambda _: pytest.fail("it was compared letter by letter"))
+    assert nearest("s" * 10_000, ["App Open", "Sign Up", "Add to Cart"]) == []
 
 
 async def test_that_no_names_can_be_had_does_not_take_away_an_empty_answer(mcp: Mcp, emulator: Emulator) -> None:

@@ -9,14 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mixpanel_data import MixpanelAPIClient
 from mixpanel_data.local import store
 from mp_mcp_server.catalogue import TOOLS
 from tests.mp_mcp_server.calling import DAYS, Mcp, good, refused, told
+from tests.mp_mcp_server.conftest import LAST_DAY, environment, running_server
 from tests.support.emulator import Emulator
 from tests.support.faults import going_wrong
+from tests.support.mcp_wire import body, headers, message_of
 
 pytestmark = pytest.mark.anyio
 
@@ -141,3 +144,41 @@ def test_every_tool_is_met_by_what_it_can_meet() -> None:
     assert set(ASKING) | local == set(BY_NAME)
     assert local == {*LOCAL, "workspace_info"}
     assert set(LOCAL) - set(OF_A_TABLE) == {"sql", "sql_scalar", "list_tables", "drop_all_tables"}
+
+
+# As JSON says it, in an argument and in an argument's name.
+HALVES = ("\\ud800", "\\udc00\\ud800", "a\\udfff")
+
+
+def test_half_a_character_is_named_and_breaks_no_answer(emulator: Emulator, tmp_path: Path) -> None:
+    """JSON can say it, and nothing can write it."""
+    options = ("--transport", "http", "--db", str(tmp_path / "store.db"))
+    with (
+        running_server(environment(tmp_path, **emulator.environment, MP_NOW=LAST_DAY), *options) as server,
+        httpx.Client(timeout=120, trust_env=False) as client,
+    ):
+        for number, (tool, spec) in enumerate(BY_NAME.items()):
+            half = HALVES[number % len(HALVES)]
+            for name in [*(parameter.name for parameter in spec.parameters), half]:
+                asked = body(tool, {**arguments(tool), "HERE": ["THIS"]}).decode()
+                asked = asked.replace("HERE", name).replace("THIS", half)
+                answer = client.post(server.url, content=asked.encode(), headers=headers(tool))
+                told = message_of(answer.text)["result"]["structuredContent"]
+                assert (told["code"], told["details"]["arguments"][0]["name"]) == ("INVALID_ARGUMENT", name), tool
+                assert "half a character" in told["cause"], tool
+                assert told["fix"], tool
+
+
+async def test_what_is_too_long_for_a_url(mcp: Mcp, emulator: Emulator) -> None:
+    before = emulator.requests()
+    for tool, text in {
+        "segmentation": "x" * 100_000,
+        "fetch_events": "é" * 20_000,
+        "stream_events": " " * 70_000,
+    }.items():
+        event = {"event": "Search"} if tool == "segmentation" else {}
+        answer = told(await refused(mcp, tool, where=text, **event, **DAYS))
+        assert (answer["code"], answer["details"]["argument"]) == ("INVALID_ARGUMENT", "where"), tool
+        assert f"it is too long to be asked for ({len(text):,} characters)" in answer["cause"], tool
+    asked = [one["path"].rpartition("/")[2] for one in emulator.requests_since(before)]
+    assert {"export", "segmentation"} & set(asked) == set()

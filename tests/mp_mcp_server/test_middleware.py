@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mixpanel_data import Workspace
 
 pytestmark = pytest.mark.anyio
-DEADLINE_S = 20
+DEADLINE_S = 120
 
 
 class Said(TypedDict):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 # Long enough that it does not stand in what is sealed by chance.
 COUNTED = 424_242_424_242
 
-DEADLINE_S = 20
+DEADLINE_S = 120
 
 
 class Confirmation(BaseModel):

@@ -123,7 +123,8 @@ def running_copilot(log: Path, port: int, mcp_url: str, **variables: str) -> Ite
         mcp_url: where the Mixpanel tools are
         variables: further environment, such as COPILOT_TOOL_MS
     """
-    env = {"PATH": os.environ["PATH"], "PORT": str(port), "MIXPANEL_DATA_MCP_URL": mcp_url, **variables}
+    kept = {name: os.environ[name] for name in ("PATH", "NODE_COMPILE_CACHE") if name in os.environ}
+    env = {**kept, "PORT": str(port), "MIXPANEL_DATA_MCP_URL": mcp_url, **variables}
     command = [str(NODE), "server/index.ts"]
     with (
         log.open("wb") as sink,

@@ -1,4 +1,4 @@
-"""Where data sets that tests have generated are kept while the tests run."""
+"""Where what tests have made for one another is kept while they run: data sets, and what Node has compiled."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 
-def kept(factory: pytest.TempPathFactory) -> Path:
-    """One directory for all workers of a run: what one of them has built, the others take."""
+def kept(factory: pytest.TempPathFactory, what: str = "data-sets") -> Path:
+    """One directory for all workers of a run: what one of them has made, the others take."""
     base = factory.getbasetemp()
-    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "data-sets"
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / what
     place.mkdir(exist_ok=True)
     return place

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.mortal import mortal
+from tests.support import forked
 from tests.support.ports import free_port
 
 DEADLINE_S = 120.0
@@ -89,7 +89,7 @@ class Emulator:
 
 @contextmanager
 def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Emulator]:
-    """Start `python -m fixtures.emulator` with these arguments and end it on leaving, or with this process.
+    """Start what `python -m fixtures.emulator` is, with these arguments, and end it on leaving, or with this process.
 
     Args:
         log: file that takes what it prints
@@ -97,11 +97,11 @@ def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Em
         cache_dir: where the built data set is kept; shared by all tests of a session
     """
     port = free_port()
-    command = mortal("fixtures.emulator", "--port", str(port), "--cache-dir", str(cache_dir), *arguments)
+    options = ("--port", str(port), "--cache-dir", str(cache_dir), *arguments)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
+        at = sink.fileno()
+        process = forked.start(forked.EMULATOR, "fixtures.emulator", *options, env=environment, stdout=at, stderr=at)
         try:
             yield Emulator(f"http://127.0.0.1:{port}", _about_when_ready(process, port, log))
         finally:
@@ -114,7 +114,7 @@ def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Em
                 raise
 
 
-def _about_when_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> dict[str, Any]:
+def _about_when_ready(process: forked.Forked, port: int, log: Path) -> dict[str, Any]:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:

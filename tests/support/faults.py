@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.support.emulator import DEADLINE_S, Emulator
 
 
@@ -18,6 +20,12 @@ def _send(emulator: Emulator, method: str, rule: dict[str, Any] | None = None) -
     )
     with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310  # as above
         answer.read()
+
+
+def patience_s(test: pytest.FixtureRequest) -> float:
+    """How long a client of this test waits for a byte: not for long where its `kind` of fault is that none comes."""
+    told = getattr(test.node, "callspec", None)
+    return 3.0 if told and told.params.get("kind") == "stall" else DEADLINE_S
 
 
 @contextmanager

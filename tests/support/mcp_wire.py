@@ -53,10 +53,16 @@ def headers(tool: str) -> dict[str, str]:
     }
 
 
-def result_of(text: str) -> dict[str, Any]:
-    """The result in an answer, which is JSON or the last event of a stream."""
+def message_of(text: str) -> dict[str, Any]:
+    """The answer itself, which is JSON or the last event of a stream."""
     events = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    message = json.loads(events[-1] if events else text)
+    message: dict[str, Any] = json.loads(events[-1] if events else text)
+    return message
+
+
+def result_of(text: str) -> dict[str, Any]:
+    """The result in an answer that must have one."""
+    message = message_of(text)
     assert "result" in message, message
     result: dict[str, Any] = message["result"]
     assert not result.get("isError"), result

@@ -70,9 +70,10 @@ class Configuration:
         """Have nginx run with it, as a daemon, as a system's nginx does."""
         subprocess.run([BINARY, "-c", self.main], check=True, capture_output=True, timeout=DEADLINE_S)
         self.started = True
-        wait_until((self.directory / "nginx.pid").exists, "nginx writes its pid")
+        pid = self.directory / "nginx.pid"
+        wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"), "nginx writes its pid")
         # Until it has a worker, a master notes a signal and then sleeps on: it would never end of one SIGTERM.
-        master = int((self.directory / "nginx.pid").read_text())
+        master = int(pid.read_text())
         wait_until(lambda: bool(psutil.Process(master).children()), "nginx has a worker")
 
     def stop(self) -> None:

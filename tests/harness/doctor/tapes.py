@@ -26,7 +26,8 @@ def _checkout(bench: Bench, go_wrong: Callable[[Path], object]) -> Iterator[Mapp
     known = facts.load(tapes)
     for case in taped.tape_cases(known):
         calls = tuple(Exchange(call, {"content": []}) for call in case.calls)
-        written.write(tapes, Tape(case.id, recorded(), (interaction(),), calls, case.faults, case.varies))
+        said = (case.replies, case.samples)
+        written.write(tapes, Tape(case.id, recorded(), (interaction(),), calls, case.faults, case.varies, *said))
     mark.touch()
     try:
         go_wrong(tapes)

@@ -222,7 +222,7 @@ def test_rows_and_bytes_are_cut_off_and_it_is_said(database: Path) -> None:
 
 def test_an_endless_query_whose_first_rows_are_enough_ends(database: Path) -> None:
     endless = "with recursive r as (select 1 as x union all select x + 1 from r) from r"
-    got = confine.select(database, endless, max_rows=5, timeout_s=20)
+    got = confine.select(database, endless, max_rows=5, timeout_s=DEADLINE_S)
     assert (got.rows, got.truncated) == (((1,), (2,), (3,), (4,), (5,)), True)
 
 
@@ -237,7 +237,7 @@ def test_time_is_bounded(database: Path, query: str) -> None:
     begun = time.monotonic()
     with pytest.raises(QueryError, match=r"took longer than 0\.5 s") as caught:
         confine.select(database, query, timeout_s=0.5)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < DEADLINE_S
     assert "fewer" in str(caught.value.fix)
 
 
@@ -255,8 +255,8 @@ def test_time_is_bounded(database: Path, query: str) -> None:
 def test_memory_is_bounded_by_more_than_the_engines_word(database: Path, query: str) -> None:
     begun = time.monotonic()
     with pytest.raises(QueryError) as caught:
-        confine.select(database, query, timeout_s=10)
-    assert time.monotonic() - begun < 30, "it computed on after its time"
+        confine.select(database, query, timeout_s=DEADLINE_S)
+    assert time.monotonic() - begun < 2 * DEADLINE_S, "it computed on after its time"
     confine.end()  # so that its children count as ours
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_000_000, "kB at most, of any child so far"
     assert "ask for less at once" in str(caught.value.fix)
@@ -294,9 +294,9 @@ def fresh() -> None:
 
 
 def at_work(pid: int) -> bool:
-    """Whether that process has computed for longer than starting takes: one second."""
+    """Whether that process has computed for longer than starting takes: half a second."""
     user_ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]
-    return int(user_ticks) >= os.sysconf("SC_CLK_TCK")
+    return 2 * int(user_ticks) >= os.sysconf("SC_CLK_TCK")
 
 
 ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b"
@@ -306,14 +306,20 @@ def test_no_process_knows_anything_of_our_environment(
     database: Path, environment: pytest.MonkeyPatch, fresh: None
 ) -> None:
     environment.setenv("MP_SECRET", "canary")
-    before = set(descendants(os.getpid()))
+    before, ending = set(descendants(os.getpid())), Ending()
+
+    def ask() -> None:
+        with endable(ending):
+            confine.select(database, f"{ENDLESS} -- question", timeout_s=3600)
+
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(confine.select, database, f"{ENDLESS} -- question", timeout_s=3)
+        asked = pool.submit(ask)
         started = wait_for(lambda: len(found := set(descendants(os.getpid())) - before) == 2 and found)
         # Until it has replaced itself, a process's environment reads as that of the one that started it.
         wait_for(lambda: all(environ_of(pid).startswith(b"PYTHONPATH=") for pid in started))
         told = b"".join(environ_of(pid) + Path(f"/proc/{pid}/cmdline").read_bytes() for pid in started)
-        with pytest.raises(QueryError):
+        ending.press()
+        with pytest.raises(MixpanelDataError):
             asked.result()
     assert b"zygote" in told
     assert b"canary" not in told
@@ -328,15 +334,18 @@ def test_what_waits_holds_no_file_and_ends_with_us(database: Path, fresh: None) 
     before = set(descendants(os.getpid()))
     confine.select(database, "select 1")
     idle = wait_for(lambda: len(found := set(descendants(os.getpid())) - before) == 2 and found)
-    assert held_by(idle) == set()
+    # the newest copy may be starting its engine, which reads a few files of the system's first
+    wait_for(lambda: held_by(idle) == set())
     confine.end()
     assert not any(Path(f"/proc/{pid}").exists() for pid in idle)
 
 
 def held_by(pids: Iterable[int]) -> set[str]:
     """The files that these processes have open, devices left out."""
-    links = [link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]
-    targets = {str(link.readlink()) for link in links}
+    targets = set()
+    for link in [link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]:
+        with suppress(FileNotFoundError):  # closed meanwhile
+            targets.add(str(link.readlink()))
     return {target for target in targets if target.startswith("/") and not target.startswith("/dev/")}
 
 

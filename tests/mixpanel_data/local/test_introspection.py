@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,12 +18,14 @@ from mixpanel_data import (
     Credentials,
     InvalidArgumentError,
     MixpanelAPIClient,
+    MixpanelDataError,
     QueryError,
     StorageError,
     TableExistsError,
     TableNotFoundError,
     Workspace,
 )
+from mixpanel_data.local import ledger
 from tests.support.emulator import Emulator
 
 FIRST, LAST = "2025-06-21", "2025-06-30"
@@ -378,6 +381,34 @@ def test_all_tables_of_a_type_are_dropped(copied: Workspace) -> None:
     copied.drop_all()
     assert copied.tables() == []
     assert copied.sql_scalar("from mine") == 1, "the user's own tables stay"
+
+
+def test_of_two_who_drop_a_table_at_once_the_second_finds_it_gone(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_way, over, outcome = threading.Event(), threading.Event(), list[Exception]()
+    forget = ledger.forget
+
+    def slowly(con: Any, schema: str, name: str) -> None:
+        if not half_way.is_set():
+            half_way.set()
+            over.wait(0.5)  # time for the second to be refused, if it is not kept waiting
+        forget(con, schema, name)
+
+    def second() -> None:
+        assert half_way.wait(60)
+        try:
+            copied.drop("events")
+        except MixpanelDataError as error:
+            outcome.append(error)
+        over.set()
+
+    monkeypatch.setattr(ledger, "forget", slowly)
+    thread = threading.Thread(target=second, daemon=True)
+    thread.start()
+    copied.drop_all("events")
+    thread.join(60)
+    assert [type(error) for error in outcome] == [TableNotFoundError]
 
 
 def test_a_read_only_workspace_drops_nothing(fetched: Workspace) -> None:

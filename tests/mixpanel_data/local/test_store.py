@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from mixpanel_data import DatabaseLockedError, DatabaseNotFoundError, StorageError, Workspace
-from mixpanel_data.local import store
+from mixpanel_data.local import confine, store
 from mixpanel_data.local.workdir import workdir
 
 
@@ -204,7 +206,7 @@ def test_a_glance_sees_what_was_there_while_this_process_brings_more(tmp_path: P
         with store.glance(path, wait_s=0.1) as con:
             return len(con.execute("from t").fetchall())
 
-    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=5):
+    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=60):
         engine.execute("begin transaction")
         engine.execute("insert into store.main.t values (2)")
         assert seen() == 1
@@ -228,7 +230,7 @@ def test_who_brings_more_waits_for_those_who_look(tmp_path: Path) -> None:
             seen.extend(con.execute("from t").fetchall())
 
     looking = threading.Thread(target=look)
-    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=5):
+    with duckdb.connect() as engine, store.attached(engine, path, "store", wait_s=60):
         looking.start()
         assert let_in.wait(60)
         threading.Timer(0.2, may_go.set).start()
@@ -317,6 +319,89 @@ def test_a_missing_file_is_made_only_to_be_written(tmp_path: Path) -> None:
     assert not path.parent.exists()
     with store.connection(path, "write"):
         assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def ways(path: Path) -> dict[str, Callable[[], object]]:
+    """Each way in which a store is opened."""
+
+    def attached() -> None:
+        with duckdb.connect(":memory:") as con, store.attached(con, path, "there", wait_s=5):
+            pass
+
+    def opened(mode: store.Mode) -> None:
+        with store.connection(path, mode):
+            pass
+
+    def glanced() -> None:
+        with store.glance(path):
+            pass
+
+    return {
+        "read": lambda: opened("read"),
+        "write": lambda: opened("write"),
+        "glance": glanced,
+        "attached": attached,
+        "confined": lambda: confine.select(path, "select 1"),
+    }
+
+
+@pytest.mark.parametrize("way", ways(Path()))
+def test_a_file_of_another_engine_is_not_opened_with_its_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """DuckDB would fetch what reads it from the network."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as con:
+        con.execute("create table events(a)")
+    with pytest.raises(StorageError, match="is not a DuckDB database") as caught:
+        ways(path)[way]()
+    assert "extension" not in str(caught.value)
+    assert caught.value.fix == "give the path of another file, or move this one away"
+
+
+@pytest.mark.parametrize("way", ways(Path()))
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "store.db"
+    os.mkfifo(path)
+    with pytest.raises(StorageError, match="is not a file"):
+        ways(path)[way]()
+
+
+@pytest.mark.parametrize("way", ["write", "attached"])
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "store.db"
+    path.symlink_to(path)
+    with pytest.raises(StorageError, match="cannot be followed"):
+        ways(path)[way]()
+
+
+def test_to_look_whose_file_it_is_lets_go_of_no_lock(tmp_path: Path) -> None:
+    """A second connection of this process, to a file that the first one made."""
+    path = tmp_path / "store.db"
+    with store.connection(path, "write"), store.connection(path, "write"):
+        pass_on = [sys.executable, "-c", f"import duckdb; duckdb.connect({str(path)!r})"]
+        other = subprocess.run(pass_on, capture_output=True, text=True, check=False, timeout=120)
+    assert "Could not set lock" in other.stderr
+
+
+def test_tables_of_another_program_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with duckdb.connect(str(path)) as con:
+        con.execute("create table events(x int); create table _metadata(y int); create table _ledger(z int)")
+    with Workspace.open(path, read_only=False) as workspace:
+        for ask in (workspace.tables, workspace.drop_all):
+            with pytest.raises(StorageError, match="cannot be read as a store"):
+                ask()
+
+
+def test_a_file_that_lost_its_end_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with duckdb.connect(str(path)) as con:
+        con.execute("create table events as select range as x from range(500000)")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with Workspace.open(path) as workspace, pytest.raises(StorageError, match="cannot be"):
+        workspace.sample("events")
 
 
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:
