@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from mixpanel_data import clock, interrupts
 from mixpanel_data.errors import DatabaseLockedError, DatabaseNotFoundError, InvalidArgumentError, StorageError
 from mixpanel_data.local import store
+from mixpanel_data.local.door import door
 from mixpanel_data.local.query import SQLResult, query_error
 from mixpanel_data.local.workdir import workdir
 
@@ -67,7 +68,7 @@ def select(
             raise InvalidArgumentError(argument, f"{bound} is not above 0", fix="give a number above 0")
     if not store.exists(place):
         raise DatabaseNotFoundError(str(place))
-    at = store.door(place)
+    at = door(place)
     if at.held == "write" and isinstance(place, Path):
         raise DatabaseLockedError(str(place), holding_pid=os.getpid(), holder="this process (Workspace.connection)")
     request = {

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from mixpanel_data.local.store import Connection, Door
+    from mixpanel_data.local.door import Door
+    from mixpanel_data.local.store import Connection
 
 
 class Memory:

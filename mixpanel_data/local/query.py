@@ -27,6 +27,7 @@ from mixpanel_data.results import FramedResult
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mixpanel_data.local.door import Mode
     from mixpanel_data.local.place import Place
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ def _asked(place: Place, query: str, read_only: bool, take: Callable[[duckdb.Duc
 def _open(place: Place, query: str, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for the query: one that reads, so that others can read too, unless it says that it writes."""
     with sql_errors(query):
-        mode: store.Mode = "read" if read_only or (store.exists(place) and _only_reads(query)) else "write"
+        mode: Mode = "read" if read_only or (store.exists(place) and _only_reads(query)) else "write"
         with store.connection(place, mode) as con:
             con.execute("set TimeZone = 'UTC'")
             yield con

@@ -2,8 +2,8 @@
 
 Nobody holds a file. DuckDB lets in one writing process or many reading ones, and inside one process it refuses a
 second configuration of a file that is open; so a call opens the file, works and closes it, and inside a process the
-calls take turns at one door per file: those of the same mode together, others after them, in order of arrival.
-A lock of another process is waited for. A store in memory has no such troubles, and the same door.
+calls take turns (`door`). A lock of another process is waited for. A store in memory has no such troubles, and the
+same door.
 
 To start an engine takes twenty milliseconds, to attach a file to one that runs takes one. So what is only looked up,
 by `glance`, is asked of an engine that is kept, without any file; or, while this process brings a fetch in, of the
@@ -16,26 +16,25 @@ import fcntl
 import os
 import re
 import shutil
-import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from mixpanel_data import clock, interrupts
 from mixpanel_data.errors import DatabaseLockedError, DatabaseNotFoundError, MixpanelDataError, StorageError
 from mixpanel_data.local import schema
+from mixpanel_data.local.door import Host, door
 from mixpanel_data.local.place import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mixpanel_data.local.door import Door, Mode
     from mixpanel_data.local.place import Place
 
-Mode = Literal["read", "write"]
 Connection = duckdb.DuckDBPyConnection
 
 LOCK_WAIT_S = 5.0
@@ -43,130 +42,6 @@ _RETRY_S = 0.05
 # How the engine marks its files.
 _MAGIC_AT, _MAGIC = 8, b"DUCK"
 _ANOTHER_FILE = "give the path of another file, or move this one away"
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """An engine of this process that has the store open to write, and lets others look meanwhile.
-
-    catalog: the store's name in it
-    """
-
-    con: Connection
-    catalog: str
-
-
-class Door:
-    """Who of this process is at one database."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._changed = threading.Condition()
-        self._queue: deque[object] = deque()
-        self._mode: object = None
-        self._inside = 0
-        self._host: Host | None = None
-        self._guests = 0
-        # Opening and closing one at a time: a file that is closed late would take the locks of one opened early along.
-        self.opening = threading.Lock()
-        self.holding: list[Mode] = []
-        self.looked_at: set[tuple[int, int]] = set()
-
-    @property
-    def held(self) -> Mode | None:
-        """The mode of the connections that users of this process hold, None when there are none."""
-        return self.holding[0] if self.holding else None
-
-    @contextmanager
-    def entered(self, mode: object, wait_s: float) -> Iterator[None]:
-        """Be inside with others of the same mode only; a mode that is equal to nothing else is inside alone."""
-        self.enter(mode, wait_s)
-        try:
-            yield
-        finally:
-            self.leave()
-
-    @contextmanager
-    def visited(self, wait_s: float) -> Iterator[Host | Mode | None]:
-        """Be inside for a short look.
-
-        Yields:
-            The host, where there is one; "read" among others who read; else None: nobody else is inside.
-        """
-        as_what = self.enter(object(), wait_s, visits=True)
-        try:
-            yield as_what if isinstance(as_what, Host) else "read" if as_what == "read" else None
-        finally:
-            self.leave(as_what)
-
-    @contextmanager
-    def hosting(self, host: Host) -> Iterator[None]:
-        """Who is inside alone lets visitors look, until the end; then those who still do are waited for."""
-        with self._changed:
-            self._host = host
-            self._changed.notify_all()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._host = None
-                self._changed.wait_for(lambda: self._guests == 0)
-
-    def enter(self, mode: object, wait_s: float, *, visits: bool = False) -> object:
-        """What one is inside as: the mode; or, of one who visits, the mode of those who read, or the host."""
-        ticket, ending = object(), interrupts.current()
-
-        def may_enter() -> bool:
-            fits = self._inside == 0 or self._mode == mode or (visits and self._mode == "read")
-            return (self._queue[0] is ticket and fits) or (visits and self._host is not None)
-
-        with ending.heard_by(self._look_again), self._changed:
-            self._queue.append(ticket)
-            try:
-                if not self._changed.wait_for(lambda: ending.over.done() or may_enter(), timeout=wait_s):
-                    raise DatabaseLockedError(str(self._place), holding_pid=os.getpid(), holder=self._holder())
-                ending.check()
-                if visits and self._host is not None:
-                    self._guests += 1
-                    return self._host
-                self._mode = self._mode if self._inside else mode
-                self._inside += 1
-                return self._mode
-            finally:
-                self._queue.remove(ticket)
-                self._changed.notify_all()
-
-    def leave(self, as_what: object = None) -> None:
-        """Go; `as_what` is what `enter` gave to one who visited."""
-        with self._changed:
-            if isinstance(as_what, Host):
-                self._guests -= 1
-            else:
-                self._inside -= 1
-            self._changed.notify_all()
-
-    def _look_again(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _holder(self) -> str:
-        return "this process (Workspace.connection)" if self.held else "this process (another call)"
-
-
-_doors: dict[Path, Door] = {}
-_doors_lock = threading.Lock()
-
-
-def door(place: Place) -> Door:
-    """The door of that store; the same one however a path is spelled."""
-    with _doors_lock:
-        if isinstance(place, Memory):
-            place.door = place.door or Door(place)
-            return place.door
-        try:
-            return _doors.setdefault(place.resolve(), Door(place))
-        except (OSError, RuntimeError) as error:
-            raise StorageError(f"{place} cannot be followed: {error}", fix="give the path of a file") from error
 
 
 def exists(place: Place) -> bool:

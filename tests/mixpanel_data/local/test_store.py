@@ -17,6 +17,7 @@ import pytest
 
 from mixpanel_data import DatabaseLockedError, DatabaseNotFoundError, StorageError, Workspace
 from mixpanel_data.local import confine, store
+from mixpanel_data.local.door import Door, Mode, door
 from mixpanel_data.local.workdir import workdir
 
 
@@ -50,7 +51,7 @@ def test_another_processs_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["read", "write"])
-def test_a_lock_that_stays_is_told_with_its_holder(tmp_path: Path, mode: store.Mode) -> None:
+def test_a_lock_that_stays_is_told_with_its_holder(tmp_path: Path, mode: Mode) -> None:
     path = tmp_path / "store.db"
     with writer(path) as process:
         with pytest.raises(DatabaseLockedError) as caught, store.connection(path, mode, wait_s=0.2):
@@ -262,7 +263,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert done.stdout == "7\n", done.stderr
 
 
-def _gets_in(at: store.Door) -> bool:
+def _gets_in(at: Door) -> bool:
     try:
         with at.entered("read", 0.05):
             return True
@@ -271,7 +272,7 @@ def _gets_in(at: store.Door) -> bool:
 
 
 def test_who_comes_later_waits_behind_who_waits(tmp_path: Path) -> None:
-    at = store.door(tmp_path / "store.db")
+    at = door(tmp_path / "store.db")
     at.enter("read", 1)
     writer_is_in = threading.Event()
 
@@ -300,16 +301,16 @@ def test_two_connections_of_users_are_both_known(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     first, second = store.Held(path, "write"), store.Held(path, "write")
     first.close()
-    assert store.door(path).held == "write"
+    assert door(path).held == "write"
     second.close()
-    assert store.door(path).held is None
+    assert door(path).held is None
 
 
 def test_two_spellings_of_a_path_are_one_door(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
-    assert store.door(tmp_path / "a" / ".." / "store.db") is store.door(tmp_path / "store.db")
-    assert store.door(tmp_path / "link.db") is store.door(tmp_path / "store.db")
+    assert door(tmp_path / "a" / ".." / "store.db") is door(tmp_path / "store.db")
+    assert door(tmp_path / "link.db") is door(tmp_path / "store.db")
 
 
 def test_a_missing_file_is_made_only_to_be_written(tmp_path: Path) -> None:
@@ -328,7 +329,7 @@ def ways(path: Path) -> dict[str, Callable[[], object]]:
         with duckdb.connect(":memory:") as con, store.attached(con, path, "there", wait_s=5):
             pass
 
-    def opened(mode: store.Mode) -> None:
+    def opened(mode: Mode) -> None:
         with store.connection(path, mode):
             pass
 
