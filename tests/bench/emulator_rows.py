@@ -37,7 +37,7 @@ def serving(arguments: Arguments, scratch: Path) -> Iterator[Emulator]:
         "--memory-limit": f"{MEMORY_LIMIT_MB}MB",
     }
     given = [str(part) for pair in options.items() for part in pair]
-    with running_emulator(scratch / "emulator.log", *given, cache_dir=scratch / "cache") as emulator:
+    with running_emulator(scratch / "emulator.log", *given, cache_dir=scratch / "cache", whole=True) as emulator:
         yield emulator
 
 

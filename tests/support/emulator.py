@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import forked
+from tests.support.mortal import mortal
 from tests.support.ports import free_port
 
 DEADLINE_S = 120.0
+_MODULE = "fixtures.emulator"
 """Of whatever has to come of it, on a machine that is busy."""
 
 
@@ -88,20 +90,25 @@ class Emulator:
 
 
 @contextmanager
-def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Emulator]:
+def running_emulator(log: Path, *arguments: str, cache_dir: Path, whole: bool = False) -> Iterator[Emulator]:
     """Start what `python -m fixtures.emulator` is, with these arguments, and end it on leaving, or with this process.
 
     Args:
         log: file that takes what it prints
         arguments: further command-line arguments, such as "--users", "300"
         cache_dir: where the built data set is kept; shared by all tests of a session
+        whole: load everything, as a start by hand does, so that its time and memory are its own; else it is forked
     """
     port = free_port()
     options = ("--port", str(port), "--cache-dir", str(cache_dir), *arguments)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as sink:
         at = sink.fileno()
-        process = forked.start(forked.EMULATOR, "fixtures.emulator", *options, env=environment, stdout=at, stderr=at)
+        process: forked.Forked | subprocess.Popen[bytes]
+        if whole:
+            process = subprocess.Popen(mortal(_MODULE, *options), stdout=at, stderr=at, env=environment)
+        else:
+            process = forked.start(forked.EMULATOR, _MODULE, *options, env=environment, stdout=at, stderr=at)
         try:
             yield Emulator(f"http://127.0.0.1:{port}", _about_when_ready(process, port, log))
         finally:
@@ -114,7 +121,7 @@ def running_emulator(log: Path, *arguments: str, cache_dir: Path) -> Iterator[Em
                 raise
 
 
-def _about_when_ready(process: forked.Forked, port: int, log: Path) -> dict[str, Any]:
+def _about_when_ready(process: "forked.Forked | subprocess.Popen[bytes]", port: int, log: Path) -> dict[str, Any]:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
